@@ -1,0 +1,205 @@
+"""The one door to DuckDB: connect, and publish a table whole or not at all.
+
+One process at a time may write the file. A second writer waits a bounded time and is then told who
+holds it. Readers never come here: they open the copy that `serving` publishes.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import duckdb
+import polars as pl
+import pyarrow as arrow
+from dagster_duckdb import DuckDBResource
+from pydantic import Field
+
+from personalization_assets.contracts import Column
+from personalization_assets.errors import UserError
+
+
+class Query(str):
+    """A SELECT whose rows stay inside DuckDB on their way into a table."""
+
+
+Rows: TypeAlias = pl.DataFrame | arrow.Table | arrow.RecordBatchReader | Query
+
+
+class Warehouse(DuckDBResource):
+    """The warehouse file as a Dagster resource.
+
+    `DuckDBResource.get_connection` waits 104 seconds for a held file and leaks its connection when
+    the body raises; `connect` waits `wait_seconds` and always closes.
+    """
+
+    wait_seconds: float = Field(
+        default=30.0, ge=0, description="How long to wait for another writer"
+    )
+
+    @contextmanager
+    def connect(
+        self, variables: Mapping[str, Any] | None = None
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-write connection; `variables` can be read in SQL with `getvariable`.
+
+        Raises:
+            UserError: another process holds the file longer than `wait_seconds`.
+        """
+        con = self._open()
+        try:
+            for name, value in (variables or {}).items():
+                con.execute(f"SET VARIABLE {name} = ?", [value])
+            yield con
+        finally:
+            con.close()
+
+    @contextmanager
+    def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """The name that code written against `DuckDBResource` knows."""
+        with self.connect() as con:
+            yield con
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        Path(self.database).parent.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + self.wait_seconds
+        while True:
+            try:
+                return duckdb.connect(self.database, config=dict(self.connection_config))
+            except duckdb.IOException as error:
+                if "lock" not in str(error).lower():
+                    raise UserError(
+                        f"The warehouse {self.database} cannot be opened: "
+                        f"{str(error).splitlines()[0]}. Restore it from a copy, or move it "
+                        "away and run again to build it anew."
+                    ) from error
+                if time.monotonic() >= deadline:
+                    raise UserError(held_message(self.database, str(error))) from error
+                time.sleep(0.25)
+
+
+def held_message(database: str, error: str) -> str:
+    """Who holds the file, and what to do about it."""
+    holder = re.search(r"held in (.+?) \(PID (\d+)\)", error)
+    who = f"process {holder[2]} ({Path(holder[1]).name})" if holder else "another process"
+    return (
+        f"The warehouse {database} is held by {who}: wait for it to finish or stop it, or start "
+        f"this work from the Dagster UI, which queues it."
+    )
+
+
+def exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether `room.table` is there."""
+    schema, name = table.split(".")
+    found = con.execute(
+        "SELECT count(*) FROM information_schema.tables"
+        " WHERE table_catalog = current_database() AND table_schema = ? AND table_name = ?",
+        [schema, name],
+    ).fetchall()
+    return bool(found[0][0])
+
+
+def stage(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    rows: Rows,
+    columns: tuple[Column, ...] = (),
+) -> str:
+    """Write rows to `<table>__new`, columns by name, and return that name.
+
+    With `columns`, the staged table has exactly these, typed; without, whatever the query gives.
+    """
+    schema, name = table.split(".")
+    staged = f'"{schema}"."{name}__new"'
+    con.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+    if isinstance(rows, Query):
+        source = f"({rows})"
+    else:
+        con.register("staged_rows", rows.to_arrow() if isinstance(rows, pl.DataFrame) else rows)
+        source = "staged_rows"
+    try:
+        if columns:
+            ddl = ", ".join(f'"{c.name}" {c.duckdb_type}' for c in columns)
+            con.execute(f"CREATE OR REPLACE TABLE {staged} ({ddl})")
+            names = ", ".join(f'"{c.name}"' for c in columns)
+            con.execute(f"INSERT INTO {staged} ({names}) SELECT {names} FROM {source}")
+        else:
+            con.execute(f"CREATE OR REPLACE TABLE {staged} AS SELECT * FROM {source}")
+    finally:
+        if source == "staged_rows":
+            con.unregister("staged_rows")
+    return staged
+
+
+def swap(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    description: str = "",
+    columns: tuple[Column, ...] = (),
+) -> None:
+    """Put `<table>__new` in the place of `<table>`; call it inside the transaction that staged."""
+    schema, name = table.split(".")
+    con.execute(f'DROP TABLE IF EXISTS "{schema}"."{name}"')
+    con.execute(f'ALTER TABLE "{schema}"."{name}__new" RENAME TO "{name}"')
+    if description:
+        con.execute(f'COMMENT ON TABLE "{schema}"."{name}" IS {_text(description)}')
+    for column in columns:
+        if column.description:
+            target = f'"{schema}"."{name}"."{column.name}"'
+            con.execute(f"COMMENT ON COLUMN {target} IS {_text(column.description)}")
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All or nothing: commits when the body ends, rolls back when it raises."""
+    con.execute("BEGIN TRANSACTION")
+    try:
+        yield
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+    con.execute("COMMIT")
+
+
+def content_hash(con: duckdb.DuckDBPyConnection, table: str) -> str:
+    """A fingerprint of a table's rows, whatever their order; equal rows give equal hashes."""
+    row = con.execute(
+        "SELECT count(*), coalesce(bit_xor(md5_number_lower(r::VARCHAR)), 0),"
+        f" coalesce(bit_xor(md5_number_upper(r::VARCHAR)), 0) FROM {table} r"
+    ).fetchall()[0]
+    return f"{row[0]}-{row[1]:016x}{row[2]:016x}"
+
+
+def tables(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Every published `room.table`, in order."""
+    rows = con.execute(
+        "SELECT table_schema || '.' || table_name FROM information_schema.tables"
+        " WHERE table_catalog = current_database() AND table_schema <> 'main'"
+        " AND NOT ends_with(table_name, '__new') ORDER BY 1"
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def copy_to(con: duckdb.DuckDBPyConnection, target: Path, chosen: Sequence[str]) -> None:
+    """Copy tables into a file of their own and put it in place at once.
+
+    A reader that has the old file open keeps reading it; the next one to open gets the new one.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(target.name + ".tmp")
+    fresh.unlink(missing_ok=True)
+    con.execute(f"ATTACH {_text(str(fresh))} AS fresh")
+    try:
+        for table in chosen:
+            schema, name = table.split(".")
+            con.execute(f'CREATE SCHEMA IF NOT EXISTS fresh."{schema}"')
+            con.execute(f'CREATE TABLE fresh."{schema}"."{name}" AS FROM "{schema}"."{name}"')
+    finally:
+        con.execute("DETACH fresh")
+    fresh.replace(target)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
