@@ -1,0 +1,157 @@
+"""Wiring of the audits: each asset looks at the tables of other rooms and writes one of its own."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import dagster as dg
+import polars as pl
+
+from personalization_assets import warehouse as wh
+from personalization_assets.audits.contracts import Drift, Runs, SchemaVersions, TableProfiles
+from personalization_assets.audits.drift import findings, with_reference
+from personalization_assets.audits.history import merge_runs, merge_schemas
+from personalization_assets.audits.profiling import profile_table, table_columns
+from personalization_assets.contracts import contract_of
+from personalization_assets.tables import Run, table_asset
+
+
+def watch(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+    """The assets of this room for these tables of the others, with their contracts' versions."""
+    specs = [s for a in assets for s in a.specs if "dagster/table_name" in s.metadata]
+    versions = {
+        ".".join(spec.key.path): int(spec.metadata["contract_version"])
+        for spec in specs
+        if "contract_version" in spec.metadata
+    }
+    return audit_assets(["/".join(spec.key.path) for spec in specs], versions)
+
+
+def audit_assets(
+    watched: Sequence[str], contract_versions: Mapping[str, int] | None = None
+) -> list[dg.AssetsDefinition]:
+    """The four assets of the room, downstream of `watched` (asset keys as `room/table`).
+
+    `contract_versions` is by `room.table`. What is audited is what the warehouse holds; `watched`
+    only makes the audits run last.
+    """
+    profiled = [key for key in watched if key.split("/")[0] in ("standardized", "profiles")]
+
+    @table_asset(contract=Runs, deps=watched, kinds={"python"})
+    def runs(run: Run) -> pl.DataFrame:
+        seen = []
+        for table in _watched_tables(run):
+            rows = run.con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0]
+            seen.append(
+                {
+                    "table_name": table,
+                    "rows": rows,
+                    "column_count": len(table_columns(run.con, table)),
+                    "content_hash": wh.content_hash(run.con, table),
+                }
+            )
+        history = _before(run, "audits.runs")
+        merged = merge_runs(history, seen, run.as_of, run.settings.audits.keep_runs)
+        now = [row for row in merged if row["as_of"] == run.as_of]
+        run.metadata(tables=len(now), tables_changed=sum(row["changed"] for row in now))
+        return pl.DataFrame(merged, schema=contract_of(Runs).schema)
+
+    @table_asset(contract=TableProfiles, deps=profiled, kinds={"python"})
+    def table_profiles(run: Run) -> pl.DataFrame:
+        settings = run.settings.audits
+        current = [
+            profile
+            for table in _watched_tables(run)
+            if table.split(".")[0] in settings.profiled_rooms
+            for profile in profile_table(run.con, table, run.as_of, settings)
+        ]
+        rows = with_reference(current, _before(run, "audits.table_profiles"), settings)
+        return pl.DataFrame(rows, schema=contract_of(TableProfiles).schema)
+
+    @table_asset(contract=Drift, deps=["audits/table_profiles"], kinds={"python"})
+    def drift(run: Run) -> pl.DataFrame:
+        profiles = run.read("audits.table_profiles").sort("table_name", "position")
+        rows = findings(profiles.to_dicts(), run.settings.audits)
+        run.metadata(
+            measured=len(rows),
+            to_watch=sum(row["level"] == "warn" for row in rows),
+            to_act_on=sum(row["level"] == "fail" for row in rows),
+        )
+        return pl.DataFrame(rows, schema=contract_of(Drift).schema)
+
+    @table_asset(contract=SchemaVersions, deps=watched, kinds={"python"})
+    def schema_versions(run: Run) -> pl.DataFrame:
+        seen = {
+            table: {c.name: c.data_type for c in table_columns(run.con, table)}
+            for table in _watched_tables(run)
+        }
+        history = _before(run, "audits.schema_versions")
+        merged = merge_schemas(history, seen, contract_versions or {}, run.as_of)
+        run.metadata(tables=len(seen), new_versions=_new(merged, run))
+        return pl.DataFrame(merged, schema=contract_of(SchemaVersions).schema)
+
+    return [runs, table_profiles, drift, schema_versions]
+
+
+def _watched_tables(run: Run) -> list[str]:
+    return [table for table in wh.tables(run.con) if not table.startswith("audits.")]
+
+
+def _before(run: Run, table: str) -> list[dict[str, object]]:
+    return run.read(table).to_dicts() if run.exists(table) else []
+
+
+def _new(rows: Sequence[Mapping[str, object]], run: Run) -> int:
+    return sum(row["first_seen"] == run.as_of for row in rows)
+
+
+WATCHED = tuple(
+    f"{room}/{table}"
+    for room, names in {
+        "sources": ["files"],
+        "standardized": [
+            "crm_contacts",
+            "web_events",
+            "orders",
+            "order_lines",
+            "products",
+            "email_events",
+            "preferences",
+            "loyalty_members",
+            "social_activity",
+            "quarantine",
+        ],
+        "identity": [
+            "records",
+            "model",
+            "matches",
+            "links",
+            "ledger",
+            "review_queue",
+            "decisions",
+            "evaluation",
+        ],
+        "profiles": [
+            "attributes",
+            "behaviour",
+            "engagement",
+            "transactions",
+            "preferences",
+            "consents",
+            "enrichment",
+            "golden_profiles",
+            "maturity",
+        ],
+        "recommendations": [
+            "interactions",
+            "als_model",
+            "als_factors",
+            "top_products",
+            "evaluation",
+        ],
+        "emails": ["suppressions", "audience", "batches", "deliveries"],
+        "feedback": ["attribution", "performance"],
+    }.items()
+    for table in names
+)
+"""The tables that every other room has; `watch` takes those that there really are."""
+
+ASSETS: list[dg.AssetsDefinition] = audit_assets(WATCHED)

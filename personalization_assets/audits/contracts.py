@@ -1,0 +1,153 @@
+"""Contracts of the audits room."""
+
+from typing import ClassVar
+
+import pandera.polars as pa
+import polars as pl
+
+MOMENT = pl.Datetime("us")
+
+
+class Runs(pa.DataFrameModel):
+    """How many rows every table had after each run, and whether its content changed."""
+
+    table_name: str = pa.Field(description="Table as room.table")
+    as_of: MOMENT = pa.Field(description="Time of the run (UTC)")  # type: ignore[valid-type]
+    room: str = pa.Field(description="Room of the table")
+    rows: int = pa.Field(ge=0, description="Rows after the run")
+    column_count: int = pa.Field(ge=1, description="Columns after the run")
+    content_hash: str = pa.Field(description="Fingerprint of all rows, whatever their order")
+    changed: bool = pa.Field(
+        description="Whether the content differs from the run before; true for the first"
+    )
+    rows_before: int = pa.Field(
+        nullable=True, ge=0, description="Rows after the run before; empty for the first"
+    )
+
+    class Config:
+        """What the table is."""
+
+        name = "runs"
+        metadata: ClassVar[dict[str, object]] = {
+            "room": "audits",
+            "key": ["table_name", "as_of"],
+            "grain": "one row per table and run",
+            "version": 1,
+            "owner": "team:data",
+        }
+
+
+class TableProfiles(pa.DataFrameModel):
+    """What every column of the profiled rooms looks like in numbers, beside its reference.
+
+    The reference is an earlier profile of the same column; `drift` compares the two. Bins hold
+    counts: of labels, of numbers on a logarithmic scale, of moments by age in days. Personal
+    columns have counts only.
+    """
+
+    table_name: str = pa.Field(description="Table as room.table")
+    column_name: str = pa.Field(description="Column of the table")
+    position: int = pa.Field(ge=1, description="Place of the column in the table, from 1")
+    data_type: str = pa.Field(description="Type in DuckDB")
+    kind: str = pa.Field(
+        isin=["number", "time", "label", "counted"],
+        description="How the column is binned; `counted` is not",
+    )
+    rows: int = pa.Field(ge=0, description="Rows of the table")
+    nulls: int = pa.Field(ge=0, description="Rows where the column is empty")
+    distinct_values: int = pa.Field(
+        nullable=True, ge=0, description="Different values, counted exactly; empty for nested types"
+    )
+    minimum: float = pa.Field(nullable=True, description="Smallest number")
+    median: float = pa.Field(nullable=True, description="Middle number (the lower of two)")
+    maximum: float = pa.Field(nullable=True, description="Largest number")
+    earliest: MOMENT = pa.Field(nullable=True, description="Earliest moment (UTC)")  # type: ignore[valid-type]
+    latest: MOMENT = pa.Field(nullable=True, description="Latest moment (UTC)")  # type: ignore[valid-type]
+    bins: str = pa.Field(nullable=True, description="JSON object, bin -> rows")
+    as_of: MOMENT = pa.Field(description="Time of the run that took this profile (UTC)")  # type: ignore[valid-type]
+    reference_as_of: MOMENT = pa.Field(  # type: ignore[valid-type]
+        nullable=True, description="Time of the run that took the reference (UTC)"
+    )
+    reference_rows: int = pa.Field(nullable=True, ge=0, description="Rows of the reference")
+    reference_nulls: int = pa.Field(nullable=True, ge=0, description="Nulls of the reference")
+    reference_bins: str = pa.Field(nullable=True, description="Bins of the reference")
+
+    class Config:
+        """What the table is."""
+
+        name = "table_profiles"
+        metadata: ClassVar[dict[str, object]] = {
+            "room": "audits",
+            "key": ["table_name", "column_name"],
+            "grain": "one row per column of a profiled table",
+            "version": 1,
+            "owner": "team:data",
+        }
+
+
+class Drift(pa.DataFrameModel):
+    """How far a column, or a table's row count, has moved from its reference.
+
+    Effect sizes, never significance: on a large table the smallest change is significant. Empty
+    on the first run, when there is no reference.
+    """
+
+    table_name: str = pa.Field(description="Table as room.table")
+    column_name: str = pa.Field(description="Column of the table; `*` for the table as a whole")
+    measure: str = pa.Field(
+        isin=["psi", "js", "ks", "nulls", "rows"],
+        description="Population stability index, Jensen-Shannon distance (base 2), "
+        "Kolmogorov-Smirnov distance, change of the share of nulls, change of the row count",
+    )
+    value: float = pa.Field(ge=0, description="The measure; 0 is no change")
+    warn_at: float = pa.Field(gt=0, description="From here on the level is warn")
+    fail_at: float = pa.Field(gt=0, description="From here on the level is fail")
+    level: str = pa.Field(isin=["ok", "warn", "fail"], description="What to make of it")
+    rows: int = pa.Field(ge=0, description="Rows now")
+    reference_rows: int = pa.Field(ge=0, description="Rows of the reference")
+    as_of: MOMENT = pa.Field(description="Time of the run compared (UTC)")  # type: ignore[valid-type]
+    reference_as_of: MOMENT = pa.Field(  # type: ignore[valid-type]
+        description="Time of the run it is compared with (UTC)"
+    )
+
+    class Config:
+        """What the table is."""
+
+        name = "drift"
+        metadata: ClassVar[dict[str, object]] = {
+            "room": "audits",
+            "key": ["table_name", "column_name", "measure"],
+            "grain": "one row per measure of a column that has a reference",
+            "version": 1,
+            "owner": "team:data",
+        }
+
+
+class SchemaVersions(pa.DataFrameModel):
+    """The shapes that each table has had, and what changed from one to the next."""
+
+    table_name: str = pa.Field(description="Table as room.table")
+    version: int = pa.Field(ge=1, description="1 for the first shape seen, then counted up")
+    fingerprint: str = pa.Field(
+        str_matches="^[0-9a-f]{16}$",
+        description="Of the columns' names and types and the contract's version",
+    )
+    contract_version: int = pa.Field(
+        nullable=True, ge=1, description="Version of the table's contract; empty if it has none"
+    )
+    columns: str = pa.Field(description="JSON object, column -> type, by name")
+    difference: str = pa.Field(description="What changed against the version before, in words")
+    first_seen: MOMENT = pa.Field(description="First run that saw this version (UTC)")  # type: ignore[valid-type]
+    last_seen: MOMENT = pa.Field(description="Last run that saw this version (UTC)")  # type: ignore[valid-type]
+
+    class Config:
+        """What the table is."""
+
+        name = "schema_versions"
+        metadata: ClassVar[dict[str, object]] = {
+            "room": "audits",
+            "key": ["table_name", "version"],
+            "grain": "one row per table and shape",
+            "version": 1,
+            "owner": "team:data",
+        }

@@ -1,0 +1,167 @@
+"""Profiles of tables: two aggregate queries per table, whatever the number of columns.
+
+Pure functions over a DuckDB connection. Everything is exact and integer-valued or a value of the
+column itself, so that the result does not depend on the number of threads.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import duckdb
+
+from personalization_assets.audits.settings import AuditsSettings
+
+Kind = Literal["number", "time", "label", "counted"]
+
+STEPS_PER_OCTAVE = 8
+"""Width of a bin of numbers: a value doubles in so many bins, so neighbours differ by 9 %."""
+
+LABEL_ROWS = 10
+"""Rows per value, on average, below which a text column holds facts about single people."""
+
+NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "U")
+TIMES = ("DATE", "TIMESTAMP")
+BOOKKEEPING = ("_batch_id", "_row_key", "_flags", "_extracted_at")
+"""Columns that say where a row came from; their values differ by design."""
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """A column as the catalog of DuckDB describes it."""
+
+    name: str
+    data_type: str
+    position: int
+
+
+def table_columns(con: duckdb.DuckDBPyConnection, table: str) -> list[TableColumn]:
+    """The columns of `room.table`, in table order."""
+    schema, name = table.split(".")
+    rows = con.execute(
+        "SELECT column_name, data_type, ordinal_position FROM information_schema.columns"
+        " WHERE table_catalog = current_database() AND table_schema = ? AND table_name = ?"
+        " ORDER BY ordinal_position",
+        [schema, name],
+    ).fetchall()
+    return [TableColumn(*row) for row in rows]
+
+
+def profile_table(
+    con: duckdb.DuckDBPyConnection, table: str, as_of: dt.datetime, settings: AuditsSettings
+) -> list[dict[str, Any]]:
+    """One dict per column of `room.table`: the current half of a row of `audits.table_profiles`."""
+    columns = [c for c in table_columns(con, table) if c.name not in BOOKKEEPING]
+    if not columns:
+        return []
+    kinds = {c.name: _kind(c, settings.personal_columns) for c in columns}
+    profiles = _counts(con, table, columns, kinds)
+    for column in columns:
+        found = profiles[column.name]
+        filled = found["rows"] - found["nulls"]
+        found |= {"table_name": table, "as_of": as_of, "bins": None}
+        if kinds[column.name] == "label" and column.data_type != "BOOLEAN":
+            few = found["distinct_values"] <= settings.max_labels
+            if not few or found["distinct_values"] * LABEL_ROWS > filled:
+                kinds[column.name] = "counted"
+        found["kind"] = kinds[column.name]
+    for name, bins in _bins(con, table, kinds, as_of).items():
+        profiles[name]["bins"] = bins
+    return [profiles[c.name] for c in columns]
+
+
+def _kind(column: TableColumn, personal: Iterable[str]) -> Kind:
+    name = column.name.removesuffix("_origin")
+    if name in personal or column.name == "_row_key":
+        return "counted"
+    if _nested(column.data_type):
+        return "counted"
+    if column.data_type.startswith(TIMES):
+        return "time"
+    if column.data_type.startswith(NUMBERS) and column.data_type != "UUID":
+        return "number"
+    return "label" if column.data_type in ("VARCHAR", "BOOLEAN") else "counted"
+
+
+def _nested(data_type: str) -> bool:
+    return data_type.endswith("]") or data_type.startswith(("STRUCT", "MAP", "UNION", "JSON"))
+
+
+def _counts(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Sequence[TableColumn],
+    kinds: dict[str, Kind],
+) -> dict[str, dict[str, Any]]:
+    parts = ["count(*)"]
+    for column in columns:
+        name = _quoted(column.name)
+        kind = kinds[column.name]
+        parts.append(f"count({name})")
+        parts.append("NULL" if _nested(column.data_type) else f"count(DISTINCT {name})")
+        for aggregate in ("min({})", "quantile_disc({}, 0.5)", "max({})"):
+            parts.append(aggregate.format(_finite(name)) if kind == "number" else "NULL")
+        for aggregate in ("min", "max"):
+            parts.append(f"{aggregate}({name})::TIMESTAMP" if kind == "time" else "NULL")
+    rows, *values = con.execute(f"SELECT {', '.join(parts)} FROM {table}").fetchall()[0]
+    profiles: dict[str, dict[str, Any]] = {}
+    for number, column in enumerate(columns):
+        filled, distinct, low, middle, high, first, last = values[number * 7 : number * 7 + 7]
+        profiles[column.name] = {
+            "column_name": column.name,
+            "position": column.position,
+            "data_type": column.data_type,
+            "rows": rows,
+            "nulls": rows - filled,
+            "distinct_values": distinct,
+            "minimum": low,
+            "median": middle,
+            "maximum": high,
+            "earliest": first,
+            "latest": last,
+        }
+    return profiles
+
+
+def _bins(
+    con: duckdb.DuckDBPyConnection, table: str, kinds: dict[str, Kind], as_of: dt.datetime
+) -> dict[str, str]:
+    expressions = {
+        "number": lambda name: _log_bin(_finite(name)),
+        # The age, not the moment: it stays comparable when everything is a week later.
+        "time": lambda name: _log_bin(
+            f"date_diff('day', {name}::TIMESTAMP, TIMESTAMP '{as_of.isoformat(sep=' ')}')::DOUBLE"
+        ),
+        "label": lambda name: f"{name}::VARCHAR",
+    }
+    binned = [name for name, kind in kinds.items() if kind in expressions]
+    if not binned:
+        return {}
+    parts = ", ".join(f"histogram({expressions[kinds[n]](_quoted(n))})" for n in binned)
+    found = con.execute(f"SELECT {parts} FROM {table}").fetchall()[0]
+    return {
+        name: json.dumps(
+            {str(key): count for key, count in sorted((bins or {}).items())}, ensure_ascii=False
+        )
+        for name, bins in zip(binned, found, strict=True)
+    }
+
+
+def _finite(name: str) -> str:
+    value = f"{name}::DOUBLE"
+    return f"CASE WHEN isfinite({value}) THEN {value} END"
+
+
+def _log_bin(value: str) -> str:
+    """Signed logarithmic bins that need no knowledge of the data, so any two runs share them."""
+    magnitude = f"1000 + floor({STEPS_PER_OCTAVE} * log2(abs({value})))"
+    return (
+        f"CASE WHEN abs({value}) < 1e-9 THEN 0 "
+        f"WHEN {value} IS NOT NULL THEN sign({value}) * ({magnitude}) END::INTEGER"
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
