@@ -1,0 +1,191 @@
+"""How far the shop's data carries each data point of a golden profile, and what would help most."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+import polars as pl
+
+from personalization_assets.profiles.settings import ProfilesSettings
+
+TRUSTED_VALIDITY = 0.98
+USABLE_VALIDITY = 0.9
+AS_OF = "getvariable('as_of')::TIMESTAMP"
+
+NOT_DATA_POINTS = {"customer_id", "household_id", "records", "identity_confidence"}
+"""Columns of golden_profiles that identity makes; origins are left out by their name."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the profile: the facts it rests on.
+
+    `known` is a condition on golden_profiles that holds when the customer has such facts at all (a
+    count of 0 tells nothing about somebody who was never seen), `at` dates them.
+    """
+
+    known: str
+    at: str
+    tables: tuple[str, ...]
+
+
+PARTS: dict[str, Part] = {
+    "attributes": Part("true", "attributes_updated_at", ("crm_contacts", "loyalty_members")),
+    "behaviour": Part("last_seen_at IS NOT NULL", "last_seen_at", ("web_events",)),
+    "engagement": Part("last_delivered_at IS NOT NULL", "last_delivered_at", ("email_events",)),
+    "transactions": Part("orders > 0", "last_order_at", ("orders",)),
+    "preferences": Part(
+        "true", "coalesce(preferences_stated_at, last_seen_at, last_order_at)", ("preferences",)
+    ),
+    "consents": Part("true", "consent_stated_at", ("preferences", "crm_contacts")),
+    "enrichment": Part("true", "attributes_updated_at", ("crm_contacts", "loyalty_members")),
+}
+
+VALID: dict[str, str] = {
+    "given_name": r"regexp_matches(given_name, '^[^0-9]*\p{L}[^0-9]*$')",
+    "family_name": r"regexp_matches(family_name, '^[^0-9]*\p{L}[^0-9]*$')",
+    "email": r"regexp_matches(email, '^[^@\s]+@[^@\s]+\.[^@\s]+$') AND NOT hard_bounced",
+    "phone": r"regexp_matches(phone, '^\+[0-9]{7,15}$')",
+    "birth_date": (f"birth_date BETWEEN ({AS_OF} - INTERVAL 120 YEAR)::DATE AND ({AS_OF})::DATE"),
+    "postcode": "regexp_matches(postcode, '[0-9]')",
+    "country": "regexp_matches(country, '^[A-Z]{2}$')",
+    "language": "regexp_matches(language, '^[a-z]{2}$')",
+    "loyalty_points": "loyalty_points >= 0",
+}
+"""Data points whose values can be wrong in a way that shows: the condition of a right one."""
+
+
+def parts_of(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The data points of golden_profiles, in its order, and the part that each belongs to."""
+    owner: dict[str, str] = {}
+    for part in PARTS:
+        for column in _columns(con, f"profiles.{part}"):
+            name = f"consent_{column}" if part == "consents" else column
+            owner.setdefault(name, part)
+    owner.update(preferences_stated_at="preferences", attributes_updated_at="attributes")
+    return {
+        name: owner.get(name, "attributes")
+        for name in _columns(con, "profiles.golden_profiles")
+        if name not in NOT_DATA_POINTS and not name.endswith(("_origin", "_basis"))
+    }
+
+
+def measure(con: duckdb.DuckDBPyConnection, settings: ProfilesSettings) -> pl.DataFrame:
+    """One row per data point of `profiles.golden_profiles`, key data_point; see `Maturity`."""
+    types = _columns(con, "profiles.golden_profiles")
+    points = parts_of(con)
+    wanted: list[str] = []
+    for name, part in points.items():
+        known = _known(name, types, PARTS[part])
+        valid = VALID.get(name, "true")
+        age = f"date_diff('day', {PARTS[part].at}, {AS_OF})"
+        wanted += [
+            f"count(*) FILTER (WHERE {known})",
+            f"count(*) FILTER (WHERE {known} AND {valid})",
+            f"median({age}) FILTER (WHERE {known})",
+            f"count(DISTINCT split_part({name}_origin, '/', 1)) FILTER (WHERE {known})"
+            if f"{name}_origin" in types
+            else "NULL",
+        ]
+    row = con.execute(
+        f"SELECT count(*), {', '.join(wanted)} FROM profiles.golden_profiles"
+    ).fetchall()[0]
+    sources = _sources(con)
+    customers, found = row[0], row[1:]
+    rows = []
+    for i, (name, part) in enumerate(points.items()):
+        known_count, valid_count, age_days, origins = found[4 * i : 4 * i + 4]
+        coverage = known_count / customers if customers else 0.0
+        validity = valid_count / known_count if known_count else None
+        if origins is None:
+            origins = len(set().union(*(sources[t] for t in PARTS[part].tables)))
+        freshness = None if age_days is None else max(float(age_days), 0.0)
+        stage = stage_of(coverage, validity, freshness, settings)
+        rows.append(
+            {
+                "data_point": name,
+                "coverage": coverage,
+                "validity": validity,
+                "freshness_days": freshness,
+                "origin_sources": origins if known_count else 0,
+                "stage": stage,
+                "advice": advice(stage, PARTS[part], coverage, validity, freshness, settings),
+            }
+        )
+    return pl.DataFrame(
+        rows,
+        schema={
+            "data_point": pl.String,
+            "coverage": pl.Float64,
+            "validity": pl.Float64,
+            "freshness_days": pl.Float64,
+            "origin_sources": pl.Int64,
+            "stage": pl.String,
+            "advice": pl.String,
+        },
+    )
+
+
+def stage_of(
+    coverage: float, validity: float | None, freshness: float | None, settings: ProfilesSettings
+) -> str:
+    """missing, emerging, usable or trusted, by the settings' thresholds."""
+    if not coverage or validity is None:
+        return "missing"
+    if coverage < settings.usable_coverage or validity < USABLE_VALIDITY:
+        return "emerging"
+    fresh = freshness is None or freshness <= settings.trusted_days
+    if coverage >= settings.trusted_coverage and validity >= TRUSTED_VALIDITY and fresh:
+        return "trusted"
+    return "usable"
+
+
+def advice(
+    stage: str,
+    part: Part,
+    coverage: float,
+    validity: float | None,
+    freshness: float | None,
+    settings: ProfilesSettings,
+) -> str:
+    """What would help most, in one sentence."""
+    tables = " or ".join(part.tables)
+    if stage == "missing":
+        return f"Nobody has it: connect a source that fills standardized {tables}."
+    if stage == "trusted":
+        return "Campaigns can rely on it."
+    if validity is not None and validity < TRUSTED_VALIDITY:
+        return (
+            f"{1 - validity:.0%} of the values cannot be right: correct them where they are kept."
+        )
+    if coverage < settings.trusted_coverage:
+        use = "only as an extra" if stage == "emerging" else "with a fallback"
+        return (
+            f"{coverage:.0%} of the customers have it: use it {use}, and collect more of {tables}."
+        )
+    return f"It is {freshness or 0:.0f} days old in the median: refresh {tables} more often."
+
+
+def _known(name: str, types: Mapping[str, str], part: Part) -> str:
+    kind = types[name]
+    if name.startswith("consent_") and f"{name}_origin" in types:
+        return f"{name}_origin IS NOT NULL"
+    if kind.endswith("[]"):
+        return f"len({name}) > 0"
+    if kind in ("BOOLEAN", "BIGINT", "INTEGER", "DOUBLE"):
+        return f"{part.known} AND {name} IS NOT NULL"
+    return f"{name} IS NOT NULL"
+
+
+def _columns(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    return {row[0]: row[1] for row in con.execute(f"DESCRIBE {table}").fetchall()}
+
+
+def _sources(con: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
+    return {
+        table: {
+            row[0]
+            for row in con.execute(f"SELECT DISTINCT source FROM standardized.{table}").fetchall()
+        }
+        for table in sorted({t for part in PARTS.values() for t in part.tables})
+    }
