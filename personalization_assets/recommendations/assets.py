@@ -1,0 +1,110 @@
+"""The tables of this room that Python builds; the others are SQL models in `dbt_like_sql`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import pandera.polars as pa
+import polars as pl
+
+from personalization_assets.contracts import contract_of
+from personalization_assets.recommendations import lists, past, training
+from personalization_assets.recommendations.contracts import (
+    AlsFactors,
+    AlsModel,
+    Evaluation,
+    TopProducts,
+    Trials,
+)
+from personalization_assets.sql_models import read_sql_model
+from personalization_assets.tables import Run, table_asset
+from personalization_assets.warehouse import Query
+
+
+@table_asset(
+    contract=[AlsModel, AlsFactors, Evaluation, Trials],
+    deps=[
+        "recommendations/activity",
+        "recommendations/interactions",
+        "recommendations/catalogue",
+    ],
+    kinds={"python", "scikitlearn"},
+)
+def als_model(run: Run) -> Mapping[type[pa.DataFrameModel], pl.DataFrame]:
+    """Train a version where settings or activity are new, and let the gate decide about it."""
+    before = training.Records(
+        _standing(run, AlsModel),
+        _standing(run, AlsFactors),
+        _standing(run, Evaluation),
+        _standing(run, Trials),
+    )
+    after = training.train_version(
+        run.con,
+        _interactions_statement(run),
+        run.as_of,
+        run.settings.recommendations,
+        run.settings.seed,
+        run.settings.threads,
+        before,
+        run.progress,
+    )
+    run.metadata(
+        versions=after.models.height, new_versions=after.models.height - before.models.height
+    )
+    return {
+        AlsModel: after.models,
+        AlsFactors: after.factors,
+        Evaluation: after.evaluation,
+        Trials: after.trials,
+    }
+
+
+@table_asset(
+    contract=TopProducts,
+    deps=[
+        "recommendations/als_model",
+        "recommendations/als_factors",
+        "recommendations/activity",
+        "recommendations/interactions",
+        "recommendations/catalogue",
+        "identity/links",
+        "profiles/preferences",
+        "profiles/transactions",
+    ],
+)
+def top_products(run: Run) -> Query:
+    """A list for everybody: by the current model, else by what sells."""
+    settings = run.settings.recommendations
+    model, version = None, lists.NO_MODEL
+    pairs = pl.DataFrame()
+    current = run.con.sql("SELECT * FROM recommendations.als_model WHERE is_current").pl()
+    if current.height:
+        row: dict[str, Any] = current.row(0, named=True)
+        version = row["model_version"]
+        factors = run.con.sql(
+            "SELECT side, key, factors FROM recommendations.als_factors"
+            f" WHERE model_version = '{version}'"
+        ).pl()
+        model = training.from_rows(row, factors)
+        pairs = past.interactions(run.con, _interactions_statement(run), row["half_life_days"])
+    fresh = version == training.version_of(run.con, settings, run.settings.seed)
+    run.metadata(model_version=version, model_is_fresh=fresh)
+    return lists.build(
+        run.con, run.as_of, settings, model, version, pairs, fresh, run.settings.threads
+    )
+
+
+def _standing(run: Run, model: type[pa.DataFrameModel]) -> pl.DataFrame:
+    """A table of ours as it stands: it grows from version to version."""
+    contract = contract_of(model)
+    if not run.exists(contract.name):
+        return contract.empty()
+    return contract.conform(run.read(contract.name))
+
+
+def _interactions_statement(run: Run) -> str:
+    path = run.settings.sql_models / "recommendations" / "interactions.sql"
+    return read_sql_model(path).sql
+
+
+ASSETS: list[dg.AssetsDefinition] = [als_model, top_products]

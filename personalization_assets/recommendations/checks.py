@@ -1,0 +1,104 @@
+"""Checks of this room that span more than one row. None of them stops a run: lists fall back."""
+
+import dagster as dg
+
+from personalization_assets.warehouse import Warehouse
+
+MODEL = dg.AssetKey(["recommendations", "als_model"])
+LISTS = dg.AssetKey(["recommendations", "top_products"])
+
+
+@dg.asset_check(
+    asset=MODEL, description="The newest version beats the popularity of the last weeks."
+)
+def newest_version_beats_popularity(
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.AssetCheckResult:
+    """A warning, not a failure: lists are made by the version before, or by popularity."""
+    with warehouse.connect() as con:
+        rows = con.execute(
+            "SELECT published, verdict, (SELECT count(*) FROM recommendations.als_model"
+            " WHERE is_current) FROM recommendations.als_model ORDER BY number DESC LIMIT 1"
+        ).fetchall()
+    if not rows:
+        return _warning(False, "There are no interactions to train on; lists show best sellers.")
+    published, verdict, current = rows[0]
+    meanwhile = "an earlier version makes the lists" if current else "lists show best sellers"
+    return _warning(published, verdict if published else f"{verdict}; {meanwhile}.")
+
+
+@dg.asset_check(
+    asset=LISTS,
+    additional_deps=[
+        dg.AssetKey(["recommendations", "catalogue"]),
+        dg.AssetKey(["identity", "links"]),
+    ],
+    description="Everybody has a list, and as long a one as the products on sale allow.",
+)
+def everybody_has_a_full_list(
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.AssetCheckResult:
+    """Recent purchases may shorten a list when there are hardly more products than places."""
+    with warehouse.connect() as con:
+        customers, short, longest, products = con.execute(
+            """
+            WITH sizes AS (
+                SELECT k.customer_id, count(t.product_id) AS n
+                FROM (SELECT DISTINCT customer_id FROM identity.links) AS k
+                LEFT JOIN recommendations.top_products AS t ON k.customer_id = t.customer_id
+                GROUP BY k.customer_id
+            )
+            SELECT
+                count(*),
+                count(*) FILTER (WHERE n < (SELECT max(n) FROM sizes)),
+                coalesce(max(n), 0),
+                (SELECT count(*) FROM recommendations.catalogue WHERE is_sellable)
+            FROM sizes
+            """
+        ).fetchall()[0]
+    return _warning(
+        short == 0 and (longest > 0 or not customers or not products),
+        f"{short:,} of {customers:,} customers have fewer than {longest} products on their list; "
+        f"{products:,} products are on sale.",
+    )
+
+
+@dg.asset_check(
+    asset=LISTS,
+    additional_deps=[dg.AssetKey(["recommendations", "catalogue"])],
+    blocking=True,
+    description="No list shows a product that is out of stock or off sale, or the same one twice.",
+)
+def lists_show_what_can_be_bought(
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.AssetCheckResult:
+    """Blocking: mails must not be rendered from such lists."""
+    with warehouse.connect() as con:
+        unsellable, twice = con.execute(
+            """
+            SELECT
+                (SELECT count(*) FROM recommendations.top_products AS t
+                 LEFT JOIN recommendations.catalogue AS c ON t.product_id = c.product_id
+                 WHERE NOT coalesce(c.is_sellable, FALSE)),
+                (SELECT count(*) - count(DISTINCT (customer_id, product_id))
+                 FROM recommendations.top_products)
+            """
+        ).fetchall()[0]
+    return dg.AssetCheckResult(
+        passed=not unsellable and not twice,
+        description=f"{unsellable:,} places show what is not on sale, {twice:,} repeat a product.",
+        metadata={"unsellable": unsellable, "twice": twice},
+    )
+
+
+def _warning(passed: bool, words: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=bool(passed), severity=dg.AssetCheckSeverity.WARN, description=words
+    )
+
+
+CHECKS: list[dg.AssetChecksDefinition] = [
+    newest_version_beats_popularity,
+    everybody_has_a_full_list,
+    lists_show_what_can_be_bought,
+]

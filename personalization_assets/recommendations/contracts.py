@@ -1,0 +1,199 @@
+"""Contracts of the tables that Python builds here; those of SQL models are in their headers."""
+
+from typing import ClassVar
+
+import pandera.polars as pa
+import polars as pl
+
+KEEPER = {"room": "recommendations", "owner": "team:crm", "version": 1}
+
+
+class AlsModel(pa.DataFrameModel):
+    """Every version of the model ever trained: its values, its data, how it did against popularity.
+
+    A version is named by its settings and data, so unchanged input trains nothing. Lists are made
+    with the version that `is_current`; there is none until a version beats popularity.
+    """
+
+    model_version: str = pa.Field(
+        str_matches=r"^[0-9a-f]{12}$", description="Hash of settings and data"
+    )
+    number: int = pa.Field(ge=1, description="Running number of the version")
+    trained_as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        description="as_of of the run that trained it", metadata={"unit": "UTC"}
+    )
+    factors: int = pa.Field(ge=1, description="Length of a factor vector")
+    regularization: float = pa.Field(ge=0, description="Penalty, as a multiple of alpha")
+    alpha: float = pa.Field(
+        gt=0, description="Confidence of an interaction of mean weight, minus 1"
+    )
+    half_life_days: float = pa.Field(
+        gt=0, description="Age at which an interaction counts half", metadata={"unit": "days"}
+    )
+    iterations: int = pa.Field(ge=1, description="Rounds of alternating fits")
+    damping: float = pa.Field(ge=0, description="Exponent by which degrees damp weights")
+    history: float = pa.Field(ge=0, description="Share of own history added to scores of lists")
+    customers: int = pa.Field(
+        ge=0, description="Customers with factors", metadata={"unit": "count"}
+    )
+    products: int = pa.Field(ge=0, description="Products with factors", metadata={"unit": "count"})
+    interactions: int = pa.Field(
+        ge=0, description="Customer-product pairs trained on", metadata={"unit": "count"}
+    )
+    window_start: pl.Date = pa.Field(description="First day of the data")
+    window_end: pl.Date = pa.Field(description="Last day of the data")
+    metric: str = pa.Field(description="What the gate judged by, with its target: 'ndcg@10 new'")
+    metric_value: float = pa.Field(nullable=True, description="What the version reached")
+    popularity_value: float = pa.Field(
+        nullable=True, description="What windowed popularity reached"
+    )
+    published: bool = pa.Field(description="Whether it beat popularity")
+    is_current: bool = pa.Field(description="Whether lists are made with it; at most one is")
+    verdict: str = pa.Field(description="The gate's decision in words")
+
+    class Config:
+        """Where the table is and what a row is."""
+
+        name = "als_model"
+        metadata: ClassVar = {
+            **KEEPER,
+            "key": ["model_version"],
+            "grain": "one row per trained version",
+        }
+
+
+class AlsFactors(pa.DataFrameModel):
+    """Factors of the newest versions and of the current one. A score is a dot product."""
+
+    model_version: str = pa.Field(description="Version in als_model")
+    side: str = pa.Field(isin=["customer", "product"], description="Whose factors")
+    key: str = pa.Field(description="customer_id or product_id")
+    factors: pl.List(pl.Float32) = pa.Field(description="The vector")  # type: ignore[valid-type]
+
+    class Config:
+        """Where the table is and what a row is."""
+
+        name = "als_factors"
+        metadata: ClassVar = {
+            **KEEPER,
+            "key": ["model_version", "side", "key"],
+            "pii": True,
+            "grain": "one row per kept version, side and key",
+        }
+
+
+class Evaluation(pa.DataFrameModel):
+    """How each candidate did on the purchases of the test window, trained on what came before.
+
+    blend is the model as it is served (with own history), als the model alone; popular, category
+    and history are what it has to beat. `gain` is blend minus popular on the gate's metric, paired.
+    """
+
+    model_version: str = pa.Field(description="Version in als_model")
+    target: str = pa.Field(
+        isin=["new", "all"],
+        description="new: purchases of products not bought before by the customer; all: all",
+    )
+    candidate: str = pa.Field(
+        isin=["als", "blend", "popular", "category", "history"], description="What made the lists"
+    )
+    metric: str = pa.Field(
+        isin=["recall", "ndcg", "map", "hit_rate", "coverage", "gain"],
+        description="coverage is the share of known products that any list shows",
+    )
+    k: int = pa.Field(ge=1, description="Length of the lists judged")
+    value: float = pa.Field(ge=-1, le=1, description="Mean over customers")
+    customers: int = pa.Field(ge=0, description="Customers judged", metadata={"unit": "count"})
+    low: float = pa.Field(nullable=True, description="Lower bootstrap bound (2.5 %)")
+    high: float = pa.Field(nullable=True, description="Upper bootstrap bound (97.5 %)")
+
+    class Config:
+        """Where the table is and what a row is."""
+
+        name = "evaluation"
+        metadata: ClassVar = {
+            **KEEPER,
+            "key": ["model_version", "target", "candidate", "metric", "k"],
+            "grain": "one row per version, target, candidate, metric and list length",
+        }
+
+
+class Trials(pa.DataFrameModel):
+    """What the search for training values tried on the validation window, and what it reached."""
+
+    model_version: str = pa.Field(description="Version in als_model")
+    trial: int = pa.Field(ge=1, description="In the order tried")
+    factors: int = pa.Field(ge=1, description="Length of a factor vector")
+    regularization: float = pa.Field(ge=0, description="Penalty, as a multiple of alpha")
+    alpha: float = pa.Field(
+        gt=0, description="Confidence of an interaction of mean weight, minus 1"
+    )
+    half_life_days: float = pa.Field(gt=0, description="Half life", metadata={"unit": "days"})
+    iterations: int = pa.Field(ge=1, description="Rounds of alternating fits")
+    damping: float = pa.Field(ge=0, description="Exponent by which degrees damp weights")
+    history: float = pa.Field(ge=0, description="Share of own history added to scores")
+    value: float = pa.Field(description="The gate's metric on the validation window")
+    is_chosen: bool = pa.Field(description="Whether the version was trained with these values")
+
+    class Config:
+        """Where the table is and what a row is."""
+
+        name = "trials"
+        metadata: ClassVar = {
+            **KEEPER,
+            "key": ["model_version", "trial"],
+            "grain": "one row per version and trial",
+        }
+
+
+class TopProducts(pa.DataFrameModel):
+    """What to show to each customer, best first; everybody in identity.links has a list.
+
+    A list is made by the current model, with a few places for products to buy again; where that is
+    not enough, best sellers of the favourite category follow, then best sellers of the shop.
+    """
+
+    customer_id: str = pa.Field(description="Stable id of the person")
+    rank: int = pa.Field(ge=1, description="Place in the list, 1 first")
+    product_id: str = pa.Field(description="Product; in stock and on sale when the list was made")
+    score: float = pa.Field(
+        description="By what the source ranks; only comparable within a customer and source"
+    )
+    source: str = pa.Field(
+        isin=["als", "repeat", "category", "popular"],
+        description="What put the product on the list",
+    )
+    reason: str = pa.Field(description="Why, in words a mail can show")
+    reason_code: str = pa.Field(
+        isin=[
+            "bought",
+            "cart",
+            "viewed",
+            "own_bought",
+            "own_cart",
+            "own_viewed",
+            "picked",
+            "again",
+            "category",
+            "popular",
+        ],
+        description="Why, for templates that use words of their own; own_ means the product itself",
+    )
+    because_product_id: str = pa.Field(
+        nullable=True, description="The product of theirs that the reason names, if it names one"
+    )
+    model_version: str = pa.Field(description="Current version in als_model, 'none' without one")
+    recommendation_id: str = pa.Field(
+        str_matches=r"^[0-9a-f]{32}$", description="md5 of customer|product|model version"
+    )
+
+    class Config:
+        """Where the table is and what a row is."""
+
+        name = "top_products"
+        metadata: ClassVar = {
+            **KEEPER,
+            "key": ["customer_id", "rank"],
+            "grain": "one row per customer and place",
+            "pii": True,
+        }

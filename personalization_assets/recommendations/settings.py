@@ -1,0 +1,117 @@
+"""What a user may set about lists of products and the model behind them."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RecommendationsSettings(BaseModel):
+    """Weights and guards of interactions, training, the gate before publishing, and the lists."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # what people did, as one number per customer and product
+    weight_view: float = Field(default=1.0, ge=0, description="What one product view counts")
+    weight_click: float = Field(default=2.0, ge=0, description="What one click in a mail counts")
+    weight_cart: float = Field(default=4.0, ge=0, description="What one addition to a cart counts")
+    weight_purchase: float = Field(default=10.0, ge=0, description="What one purchase counts")
+    half_life_days: float = Field(
+        default=60.0, gt=0, le=36500, description="After so many days an interaction counts half"
+    )
+    max_per_day: int = Field(
+        default=5,
+        ge=1,
+        description="More of one kind for a product on a day add nothing: reloads, scripts",
+    )
+    bot_events_per_day: int = Field(
+        default=1000,
+        ge=1,
+        description="A visitor's web events of a day with more product events are left out",
+    )
+
+    # the model
+    factors: int = Field(default=64, ge=2, le=1024, description="Length of a factor vector")
+    iterations: int = Field(default=6, ge=1, le=100, description="Rounds of alternating fits")
+    alpha: float = Field(
+        default=10.0, gt=0, description="Confidence of an interaction of mean weight: 1 + alpha"
+    )
+    regularization: float = Field(
+        default=1.0, ge=0, description="Penalty on the size of factors, as a multiple of alpha"
+    )
+    damping: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Weights are divided by (customer's degree x product's degree) to this power",
+    )
+    history: float = Field(
+        default=0.3,
+        ge=0,
+        description="How much of a customer's own interactions is added to the model's score",
+    )
+    tune: bool = Field(
+        default=True, description="Try other values on a window before the test window"
+    )
+    tune_max_interactions: int = Field(
+        default=400_000,
+        ge=0,
+        description="Above so many customer-product pairs the values above are used as they are",
+    )
+    keep_versions: int = Field(
+        default=3, ge=1, le=100, description="So many versions keep their factors"
+    )
+
+    # the gate
+    metric: Literal["ndcg@10", "ndcg@20", "recall@10", "recall@20", "map@10", "hit_rate@10"] = (
+        Field(
+            default="ndcg@10", description="A version is published if it beats popularity on this"
+        )
+    )
+    target: Literal["new", "all"] = Field(
+        default="new",
+        description="Judge by purchases of products new to the customer, or by all purchases",
+    )
+    require_significance: bool = Field(
+        default=False,
+        description="Publish only if the lower bootstrap bound of the gain is above zero too",
+    )
+    test_days: int = Field(
+        default=28,
+        ge=1,
+        le=365,
+        description="Days at the end of the data that versions are judged by",
+    )
+    min_test_customers: int = Field(
+        default=20, ge=1, description="With fewer buyers in the test window nothing is published"
+    )
+    evaluation_customers: int = Field(
+        default=10_000, ge=1, description="At most so many customers are evaluated"
+    )
+    bootstrap_samples: int = Field(default=200, ge=10, le=10_000, description="For the bounds")
+
+    # the lists
+    list_length: int = Field(default=12, ge=1, le=200, description="Products per customer")
+    not_bought_days: int = Field(
+        default=60,
+        ge=0,
+        description="A product bought within so many days is left out, unless it is consumable",
+    )
+    repeat_slots: int = Field(
+        default=3, ge=0, le=200, description="At most so many places for products to buy again"
+    )
+    repeat_after_days: int = Field(
+        default=14, ge=0, description="A consumable may be offered again after so many days"
+    )
+    repeat_share: float = Field(
+        default=0.2,
+        gt=0,
+        le=1,
+        description="Where not stated, products with this share of returning buyers are consumable",
+    )
+    popularity_days: int = Field(
+        default=28, ge=1, le=3650, description="Best sellers are those of so many days"
+    )
+    exclude_products: str = Field(
+        default="",
+        description="Regular expression of product ids never listed, as ^(POST|DOT)$",
+    )
