@@ -1,0 +1,20 @@
+"""What a user may set in the standardized room."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class StandardizedSettings(BaseModel):
+    """Settings of the standardized room."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    chunk_rows: int = Field(
+        default=250_000,
+        ge=1_000,
+        le=10_000_000,
+        description="Rows of an event source that are standardised at a time; bounds the memory",
+    )
+    labels_file: str = Field(
+        default="labels.yaml",
+        description="File in the data folder with the wanted spelling of categories, if there",
+    )
