@@ -1,0 +1,146 @@
+"""The room's assets: suppressions, audience, batches, deliveries."""
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from personalization_assets.emails.audience import decide
+from personalization_assets.emails.brand import load_brand
+from personalization_assets.emails.building import compile_all, render_parts
+from personalization_assets.emails.campaigns import load_campaigns
+from personalization_assets.emails.contracts import Audience, Batches, Deliveries, Suppressions
+from personalization_assets.emails.handover import hand_over
+from personalization_assets.emails.links import load_signer
+from personalization_assets.emails.suppression_list import read_list, suppressions_sql
+from personalization_assets.errors import UserError
+from personalization_assets.tables import Query, Run, table_asset
+
+PARTS = ".rendered"
+
+
+@table_asset(contract=Suppressions, deps=["emails/suppression_signals"], kinds={"python", "sql"})
+def suppressions(run: Run) -> Query:
+    """Signals of the mail provider, and the shop's own list."""
+    listed = read_list(run.settings.data_dir / "suppressions.csv")
+    run.con.register("listed_rows", listed.to_arrow())
+    run.con.execute("CREATE OR REPLACE TEMP TABLE listed AS SELECT * FROM listed_rows")
+    run.con.unregister("listed_rows")
+    run.metadata(listed=listed.height)
+    return Query(suppressions_sql())
+
+
+@table_asset(
+    contract=Audience,
+    deps=[
+        "profiles/golden_profiles",
+        "emails/suppressions",
+        "standardized/email_events",
+    ],
+    kinds={"python", "sql"},
+)
+def audience(run: Run) -> Query:
+    """A decision for every campaign and candidate."""
+    campaigns = load_campaigns(run.settings.campaigns_dir)
+    run.metadata(campaigns=len(campaigns))
+    return Query(
+        decide(
+            run.con,
+            campaigns,
+            run.settings.emails,
+            run.as_of,
+            own_deliveries=run.exists("emails.deliveries"),
+        )
+    )
+
+
+@table_asset(
+    contract=Batches,
+    deps=[
+        "emails/audience",
+        "profiles/golden_profiles",
+        "recommendations/top_products",
+        "standardized/products",
+        "standardized/orders",
+        "standardized/order_lines",
+    ],
+    kinds={"python", "liquid"},
+)
+def batches(run: Run) -> Query:
+    """Render every `send` of the audience."""
+    settings = run.settings
+    brand = load_brand(settings.data_dir / "brand.yaml")
+    if brand.currency != settings.base_currency:
+        raise UserError(
+            f"{settings.data_dir / 'brand.yaml'}: currency is {brand.currency}, but prices are "
+            f"kept in {settings.base_currency} (setting base_currency): make the two the same."
+        )
+    campaigns = load_campaigns(settings.campaigns_dir)
+    compiled = compile_all(run.con, campaigns, brand, settings.emails, run.as_of)
+    folder = settings.exports_dir / PARTS
+    signer = load_signer(settings.data_dir / ".secret" / "link_key")
+    report = render_parts(run.con, compiled, settings.emails, signer, run.as_of, folder)
+    run.progress(f"rendered {report.total:,} e-mails of {len(report.rows)} campaigns")
+    if not compiled:
+        return Query(_no_mails(run.as_of))
+    parts = f"read_parquet('{_quoted(folder)}/*.parquet')"
+    counts = dict(
+        run.con.execute(f"SELECT status, count(*) FROM {parts} GROUP BY 1 ORDER BY 1").fetchall()
+    )
+    failed, total = counts.get("error", 0), sum(counts.values())
+    reasons = run.con.execute(
+        f"SELECT campaign, reason, count(*) FROM {parts} WHERE status = 'error'"
+        " GROUP BY ALL ORDER BY 3 DESC, 1, 2 LIMIT 3"
+    ).fetchall()
+    for campaign, reason, number in reasons:
+        run.log.warning("%s: %d mails could not be rendered: %s", campaign, number, reason)
+    if total and failed / total > settings.emails.max_error_share:
+        raise UserError(
+            f"{failed:,} of {total:,} mails could not be rendered, above the limit of "
+            f"{settings.emails.max_error_share:.0%} (setting emails.max_error_share); most often "
+            f"{reasons[0][1]} in campaign {reasons[0][0]}: correct the template and run again."
+        )
+    large = run.con.execute(
+        f"SELECT campaign, count(*), max(bytes) FROM {parts} WHERE bytes > ? GROUP BY 1 ORDER BY 1",
+        [settings.emails.clip_bytes],
+    ).fetchall()
+    for campaign, number, size in large:
+        run.log.warning(
+            "%s: %d mails are above %d KB (largest %d KB); Gmail cuts them: show fewer products",
+            campaign,
+            number,
+            settings.emails.clip_bytes // 1024,
+            size // 1024,
+        )
+    run.metadata(**{f"mails_{status}": number for status, number in counts.items()})
+    return Query(f"SELECT * FROM {parts} ORDER BY send_id")
+
+
+@table_asset(
+    contract=Deliveries, deps=["emails/batches", "emails/audience"], kinds={"python", "parquet"}
+)
+def deliveries(run: Run) -> Query:
+    """Write the rendered mails to files, and remember which."""
+    sql, counts = hand_over(
+        run.con, run.settings.exports_dir, earlier=run.exists("emails.deliveries")
+    )
+    # The parts that batches was loaded from hold the same mails a second time.
+    shutil.rmtree(run.settings.exports_dir / PARTS, ignore_errors=True)
+    run.metadata(**{f"handed_over_{name}": number for name, number in counts.items()})
+    return Query(sql)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _no_mails(as_of: datetime) -> str:
+    """An empty batch of the right shape."""
+    from personalization_assets.contracts import contract_of
+
+    columns = ", ".join(
+        f'NULL::{c.duckdb_type} AS "{c.name}"' for c in contract_of(Batches).columns
+    )
+    return f"SELECT * FROM (SELECT {columns}) WHERE false"
+
+
+ASSETS = [suppressions, audience, batches, deliveries]

@@ -1,0 +1,179 @@
+"""Contracts of the tables of this room, and what their columns mean."""
+
+import pandera.polars as pa
+import polars as pl
+
+DECISIONS = ["send", "no_consent", "no_address", "suppressed", "capped", "holdout"]
+RULES = [
+    "email_marketing",
+    "personalisation",
+    "address_missing",
+    "address_malformed",
+    "hard_bounce",
+    "complaint",
+    "unsubscribe",
+    "list",
+    "again_after_days",
+    "same_address",
+    "cap",
+    "holdout",
+    "all_rules_passed",
+]
+
+
+class Suppressions(pa.DataFrameModel):
+    """Addresses that get no mail, with the strongest reason: what the mail provider reported, and
+    the shop's own list (data/suppressions.csv). Unsubscribes end with a later opt-in."""
+
+    email: str = pa.Field(unique=True, description="The address, in small letters")
+    reason: str = pa.Field(
+        isin=["hard_bounce", "complaint", "list", "unsubscribe"],
+        description="Strongest reason: hard_bounce, complaint, list, then unsubscribe",
+    )
+    since: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        nullable=True, description="Since when, where known (UTC)"
+    )
+
+    class Config:
+        """Where the table lives, and its promise."""
+
+        name = "suppressions"
+        metadata = {
+            "room": "emails",
+            "key": ["email"],
+            "grain": "one row per suppressed address",
+            "version": 1,
+            "owner": "team:crm",
+            "pii": True,
+        }
+
+
+class Audience(pa.DataFrameModel):
+    """Who gets which mail and why not: one decision per campaign and candidate, with the rule that
+    decided and the numbers behind it. People outside a campaign's audience are not listed."""
+
+    campaign: str = pa.Field(description="Name of the campaign")
+    customer_id: str = pa.Field(description="Stable id of the person")
+    decision: str = pa.Field(isin=DECISIONS, description="send, or why not")
+    rule: str = pa.Field(isin=RULES, description="The rule that decided")
+    detail: str = pa.Field(description="The numbers behind the decision, in words")
+    variant: str = pa.Field(description="Arm of the campaign's test, by stable hash")
+    send_id: str = pa.Field(
+        str_matches="^[0-9a-f]{32}$",
+        description="Id of the mail: md5 of campaign, customer and day of the run",
+    )
+    send_at: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        nullable=True, description="When to send (UTC): the person's best hour; only for send"
+    )
+    priority: int = pa.Field(ge=0, description="The campaign's priority; higher goes first")
+    kind: str = pa.Field(
+        isin=["promotional", "transactional"], description="promotional or transactional"
+    )
+    personalised: bool = pa.Field(
+        description="Whether the mail may use behaviour; without consent it shows best sellers"
+    )
+    mails_before: int = pa.Field(
+        ge=0, nullable=True, description="Promotional mails to the address in the window before"
+    )
+    mails_allowed: int = pa.Field(
+        ge=0, nullable=True, description="Promotional mails that the window allows"
+    )
+    window_days: int = pa.Field(
+        ge=1, nullable=True, description="Length of the window", metadata={"unit": "days"}
+    )
+
+    class Config:
+        """Where the table lives, and its promise."""
+
+        name = "audience"
+        metadata = {
+            "room": "emails",
+            "key": ["campaign", "customer_id"],
+            "grain": "one row per campaign and candidate",
+            "version": 1,
+            "owner": "team:crm",
+            "pii": False,
+        }
+
+
+class Batches(pa.DataFrameModel):
+    """The rendered mails of the latest run, whole: subject, preheader, HTML, text and headers. A
+    row that could not be rendered says so in `status` and `reason` and holds no mail."""
+
+    send_id: str = pa.Field(description="Id of the mail, from the audience")
+    campaign: str = pa.Field(description="Name of the campaign")
+    customer_id: str = pa.Field(description="Stable id of the person")
+    variant: str = pa.Field(description="Arm of the campaign's test")
+    status: str = pa.Field(
+        isin=["rendered", "aborted", "error"],
+        description="rendered; aborted (the template gave nothing to send); error (it failed)",
+    )
+    reason: str = pa.Field(nullable=True, description="Why there is no mail")
+    to_email: str = pa.Field(description="Address of the person")
+    from_email: str = pa.Field(description="Address of the sender")
+    subject: str = pa.Field(nullable=True, description="Subject, one line")
+    preheader: str = pa.Field(nullable=True, description="Preview text, one line")
+    html: str = pa.Field(nullable=True, description="HTML part")
+    text: str = pa.Field(nullable=True, description="Plain text part")
+    headers: str = pa.Field(nullable=True, description="Further headers, a JSON object")
+    bytes: int = pa.Field(
+        ge=0, description="Size of the HTML part in UTF-8", metadata={"unit": "bytes"}
+    )
+    holes: int = pa.Field(ge=0, description="Places where the template had nothing to print")
+    products: int = pa.Field(ge=0, description="Recommended products offered to the template")
+    content_hash: str = pa.Field(nullable=True, description="sha256 of all parts and headers")
+    template_version: str = pa.Field(description="Changes with any file or setting of the campaign")
+    model_version: str = pa.Field(nullable=True, description="Recommendation model in use")
+    as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        description="Time of the run (UTC)"
+    )
+
+    class Config:
+        """Where the table lives, and its promise."""
+
+        name = "batches"
+        metadata = {
+            "room": "emails",
+            "key": ["send_id"],
+            "grain": "one row per mail of the latest run",
+            "version": 1,
+            "owner": "team:crm",
+            "pii": True,
+        }
+
+
+class Deliveries(pa.DataFrameModel):
+    """Mails that were handed over, of all runs: in which file, and when. A mail is handed over
+    once; running the same day again does not hand it over again."""
+
+    send_id: str = pa.Field(unique=True, description="Id of the mail")
+    campaign: str = pa.Field(description="Name of the campaign")
+    customer_id: str = pa.Field(description="Stable id of the person at the time")
+    variant: str = pa.Field(description="Arm of the campaign's test")
+    kind: str = pa.Field(
+        isin=["promotional", "transactional"], description="promotional or transactional"
+    )
+    to_email: str = pa.Field(description="Address the mail is for")
+    channel: str = pa.Field(isin=["file"], description="How it was handed over")
+    file: str = pa.Field(description="File below the exports folder")
+    send_at: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        nullable=True, description="When to send (UTC)"
+    )
+    content_hash: str = pa.Field(description="sha256 of the mail that was handed over")
+    handed_over_as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        description="Time of the run that handed it over (UTC)"
+    )
+    status: str = pa.Field(isin=["handed_over"], description="State of the delivery")
+
+    class Config:
+        """Where the table lives, and its promise."""
+
+        name = "deliveries"
+        metadata = {
+            "room": "emails",
+            "key": ["send_id"],
+            "grain": "one row per mail handed over, all runs",
+            "version": 1,
+            "owner": "team:crm",
+            "pii": True,
+        }

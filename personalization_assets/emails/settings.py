@@ -1,0 +1,58 @@
+"""What a user may set about e-mails. Only pydantic and the standard library."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EmailsSettings(BaseModel):
+    """Caps, quiet hours and limits of the e-mail room."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cap_high: int = Field(
+        default=3, ge=0, le=100, description="Promotional mails per window: engagement high"
+    )
+    cap_medium: int = Field(
+        default=2, ge=0, le=100, description="Promotional mails per window: engagement medium"
+    )
+    cap_low: int = Field(
+        default=1, ge=0, le=100, description="Promotional mails per window: engagement low"
+    )
+    cap_new: int = Field(
+        default=2, ge=0, le=100, description="Promotional mails per window: nothing received yet"
+    )
+    cap_dormant: int = Field(
+        default=1, ge=0, le=100, description="Promotional mails per window: engagement dormant"
+    )
+    window_days: int = Field(
+        default=7, ge=1, le=365, description="Rolling window of the caps, in days"
+    )
+    window_days_dormant: int = Field(
+        default=30, ge=1, le=365, description="Rolling window for dormant people, in days"
+    )
+    default_hour: int = Field(
+        default=10, ge=0, le=23, description="Local hour of sending for people without a best hour"
+    )
+    earliest_hour: int = Field(default=7, ge=0, le=23, description="No mail before this local hour")
+    latest_hour: int = Field(default=21, ge=0, le=23, description="No mail after this local hour")
+    default_time_zone: str = Field(
+        default="UTC", description="Time zone of people whose own is not known (IANA name)"
+    )
+    bestseller_days: int = Field(
+        default=90, ge=1, le=3650, description="Window over which best sellers are counted, in days"
+    )
+    chunk_rows: int = Field(default=256, ge=1, le=10_000, description="Mails rendered at a time")
+    clip_bytes: int = Field(
+        default=102 * 1024, ge=1024, description="HTML size above which Gmail cuts a mail (bytes)"
+    )
+    loop_limit: int = Field(
+        default=10_000, ge=1, description="Loop turns that one mail may take in a template"
+    )
+    output_limit: int = Field(
+        default=1_000_000, ge=1024, description="Bytes that one mail may grow to"
+    )
+    max_error_share: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Share of failed mails above which nothing is published",
+    )
