@@ -1,0 +1,197 @@
+"""What the tables of this room promise. `identity.records` has its contract in its SQL file."""
+
+import pandera.polars as pa
+import polars as pl
+
+SOURCE = "Name of the source the record came from"
+RECORD = "The record's id in that source"
+PROBABILITY = {"unit": "probability"}
+CUSTOMER_ID = r"^c_[0-9a-f]{16}$"
+
+
+def _about(key: list[str], grain: str, pii: bool = False) -> dict[str, object]:
+    return {
+        "room": "identity",
+        "key": key,
+        "grain": grain,
+        "version": 1,
+        "owner": "team:crm",
+        "pii": pii,
+    }
+
+
+class IdentityModel(pa.DataFrameModel):
+    """Trained models: how alike records of one person, of one household and of strangers are."""
+
+    model_version: str = pa.Field(description="First 12 hex digits of the sha256 of settings_json")
+    trained_as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        description="Time of the run that trained it", metadata={"unit": "UTC"}
+    )
+    records: int = pa.Field(ge=0, description="Distinct records it was trained on")
+    settings_json: str = pa.Field(
+        description="The whole model; its key `splink` opens in Splink and Splink's charts"
+    )
+    is_current: bool = pa.Field(description="The one model that scores pairs now")
+    notes: str = pa.Field(description="What the shop's data lacks and what stayed unlearnt")
+
+    class Config:
+        """Place of the table."""
+
+        name = "model"
+        metadata = _about(["model_version"], "one row per trained model")
+
+
+class Matches(pa.DataFrameModel):
+    """Scored pairs of records, with accounts and decisions; clustering reads nothing else."""
+
+    source_l: str = pa.Field(description=SOURCE + ", left")
+    record_id_l: str = pa.Field(description=RECORD + ", left; left sorts before right")
+    source_r: str = pa.Field(description=SOURCE + ", right")
+    record_id_r: str = pa.Field(description=RECORD + ", right")
+    match_weight: float = pa.Field(
+        description="Log2 odds of one person against strangers", metadata={"unit": "bits"}
+    )
+    match_probability: float = pa.Field(
+        ge=0, le=1, description="That both are one person", metadata=PROBABILITY
+    )
+    household_probability: float = pa.Field(
+        ge=0, le=1, description="That they are two people who live together", metadata=PROBABILITY
+    )
+    cause: str = pa.Field(
+        isin=["exact", "account", "decision", "model"],
+        description="exact: same description; account: same account; decision: a person said so; "
+        "model: scored",
+    )
+    model_version: str = pa.Field(description="Model that scored the pair")
+
+    class Config:
+        """Place of the table."""
+
+        name = "matches"
+        metadata = _about(
+            ["source_l", "record_id_l", "source_r", "record_id_r"],
+            "one row per pair of records that is possible, certain or inside one component",
+        )
+
+
+class Links(pa.DataFrameModel):
+    """Whose record is it: every record of identity.records and its customer."""
+
+    source: str = pa.Field(description=SOURCE)
+    record_id: str = pa.Field(description=RECORD)
+    customer_id: str = pa.Field(
+        str_matches=CUSTOMER_ID, description="Stable id of the person; never reused"
+    )
+    household_id: str = pa.Field(
+        description="Customers who live together share it; not stable when a household changes"
+    )
+    confidence: float = pa.Field(
+        ge=0,
+        le=1,
+        description="Strongest pair that ties the record to another of its customer; 1 when alone",
+        metadata=PROBABILITY,
+    )
+    linked_by: str = pa.Field(
+        isin=["alone", "exact", "account", "decision", "model"],
+        description="What ties it: see identity.matches; alone: nothing else of this customer",
+    )
+
+    class Config:
+        """Place of the table."""
+
+        name = "links"
+        metadata = _about(["source", "record_id"], "one row per source record")
+
+
+class Ledger(pa.DataFrameModel):
+    """What happened to customer ids, run by run; rows are only ever added."""
+
+    event_id: str = pa.Field(description="'e_' and 16 hex digits")
+    as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        description="Time of the run that changed it", metadata={"unit": "UTC"}
+    )
+    event: str = pa.Field(
+        isin=["create", "merge", "split", "move", "retire"],
+        description="create: new id for new records; merge: other_customer_id went into "
+        "customer_id and is retired; split: customer_id is new, its records were "
+        "other_customer_id's; move: records went from other_customer_id to customer_id; retire: "
+        "the id's records are gone",
+    )
+    customer_id: str = pa.Field(description="The id the event is about")
+    other_customer_id: str = pa.Field(
+        nullable=True, description="Where the records were before, if with another id"
+    )
+    records: int = pa.Field(ge=1, description="Records concerned")
+    cause: str = pa.Field(description="new records, matching, decision or records gone")
+
+    class Config:
+        """Place of the table."""
+
+        name = "ledger"
+        metadata = _about(["event_id"], "one row per change of a customer id")
+
+
+class ReviewQueue(pa.DataFrameModel):
+    """Doubtful pairs and clusters for a person to decide on; answers go to identity.decisions."""
+
+    item_id: str = pa.Field(description="'q_' and 16 hex digits, stable for the pair")
+    kind: str = pa.Field(isin=["pair", "cluster"], description="What is doubtful")
+    reason: str = pa.Field(description="Why it is here")
+    source_l: str = pa.Field(description=SOURCE + ", left")
+    record_id_l: str = pa.Field(description=RECORD + ", left")
+    source_r: str = pa.Field(description=SOURCE + ", right")
+    record_id_r: str = pa.Field(description=RECORD + ", right")
+    customer_id: str = pa.Field(description="Customer of the left record as published now")
+    match_probability: float = pa.Field(
+        nullable=True, ge=0, le=1, description="Of the pair, if scored", metadata=PROBABILITY
+    )
+    records: int = pa.Field(ge=1, description="Distinct records involved")
+    status: str = pa.Field(isin=["open", "decided"], description="decided: a decision binds it")
+
+    class Config:
+        """Place of the table."""
+
+        name = "review_queue"
+        metadata = _about(["item_id"], "one row per doubtful pair or cluster")
+
+
+class Decisions(pa.DataFrameModel):
+    """What people decided about pairs of records; they bind every run until withdrawn."""
+
+    decision_id: str = pa.Field(description="Id of the decision, chosen by who wrote it")
+    source_l: str = pa.Field(description=SOURCE + ", left")
+    record_id_l: str = pa.Field(description=RECORD + ", left")
+    source_r: str = pa.Field(description=SOURCE + ", right")
+    record_id_r: str = pa.Field(description=RECORD + ", right")
+    verdict: str = pa.Field(isin=["same", "different"], description="One person or two")
+    author: str = pa.Field(nullable=True, description="Who decided")
+    decided_at: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        nullable=True,
+        description="When; the latest verdict on a pair counts",
+        metadata={"unit": "UTC"},
+    )
+    reason: str = pa.Field(nullable=True, description="Why, in words")
+    withdrawn_at: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        nullable=True,
+        description="When it was withdrawn; null while it binds",
+        metadata={"unit": "UTC"},
+    )
+
+    class Config:
+        """Place of the table."""
+
+        name = "decisions"
+        metadata = _about(["decision_id"], "one row per decision")
+
+
+class Evaluation(pa.DataFrameModel):
+    """How right the links are where the truth is known; empty where it is not."""
+
+    metric: str = pa.Field(description="pair_precision, pair_recall, pair_f1, b_cubed_*, counts")
+    value: float = pa.Field(ge=0, description="The metric's value")
+
+    class Config:
+        """Place of the table."""
+
+        name = "evaluation"
+        metadata = _about(["metric"], "one row per metric")

@@ -1,0 +1,266 @@
+"""Records to customers: clusters of scored pairs, ids that last, households, doubts for review.
+
+Reads tables of a working connection: `records` and `matches` as published, `previous` (source,
+record_id, customer_id) and `ledger` of the run before.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from personalization_assets.identity.clustering import (
+    ACCOUNT,
+    DECISION,
+    Clusters,
+    Pairs,
+    cluster,
+    evidence,
+)
+from personalization_assets.identity.consolidation import carry_over
+from personalization_assets.identity.matching import components
+from personalization_assets.identity.settings import IdentitySettings
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Rows of links, ledger (old and new events) and review_queue; how many events are new."""
+
+    links: pa.Table
+    ledger: pa.Table
+    review_queue: pa.Table
+    new_events: int
+
+
+def link(
+    work: duckdb.DuckDBPyConnection,
+    share: float,
+    home_share: float | None,
+    settings: IdentitySettings,
+    as_of: dt.datetime,
+) -> Linked:
+    """Who is who. Of all pairs, `share` are one person and `home_share` live together."""
+    size = _number_records(work)
+    clusters = _cluster(work, size, share, home_share, settings)
+    _put(work, "cluster_of", {"rid": np.arange(size), "cluster": clusters.labels})
+    work.execute(_BONDS)
+    work.execute(
+        """
+        CREATE OR REPLACE TABLE clusters AS
+        SELECT n.source, n.record_id, c.cluster, coalesce(b.linked_by, 'alone') AS linked_by,
+            coalesce(b.confidence, 1.0) AS confidence
+        FROM numbered AS n
+        JOIN cluster_of AS c ON c.rid = n.rid
+        LEFT JOIN bonds AS b ON b.rid = n.rid
+        """
+    )
+    carry_over(work, as_of)
+    _households(work, settings)
+    links = work.sql(
+        """
+        SELECT c.source, c.record_id, c.customer_id, h.household_id, k.confidence, k.linked_by
+        FROM carried AS c
+        JOIN clusters AS k USING (source, record_id)
+        JOIN households AS h USING (customer_id)
+        ORDER BY c.source, c.record_id
+        """
+    ).to_arrow_table()
+    ledger = work.sql(
+        """
+        SELECT event_id, as_of, event, customer_id, other_customer_id, records, cause FROM (
+            SELECT *, 0 AS part FROM ledger UNION ALL BY NAME SELECT *, 1 AS part FROM events
+        ) ORDER BY as_of, event_id
+        """
+    ).to_arrow_table()
+    new_events = int(work.sql("SELECT count(*) FROM events").fetchall()[0][0])
+    return Linked(links, ledger, _review_queue(work, clusters, settings), new_events)
+
+
+def _number_records(work: duckdb.DuckDBPyConnection) -> int:
+    """Build `numbered` and `pair`: records and matches by position in (source, record_id) order."""
+    work.execute(
+        """
+        CREATE OR REPLACE TABLE numbered AS
+        SELECT row_number() OVER (ORDER BY source, record_id) - 1 AS rid, source, record_id
+        FROM records ORDER BY rid
+        """
+    )
+    work.execute(
+        """
+        CREATE OR REPLACE TABLE pair AS
+        SELECT a.rid AS l, b.rid AS r, match_weight AS weight, match_probability AS p,
+            household_probability AS p_home, cause
+        FROM matches AS m
+        JOIN numbered AS a ON a.source = m.source_l AND a.record_id = m.record_id_l
+        JOIN numbered AS b ON b.source = m.source_r AND b.record_id = m.record_id_r
+        ORDER BY l, r
+        """
+    )
+    return int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
+
+
+def _cluster(
+    work: duckdb.DuckDBPyConnection,
+    size: int,
+    share: float,
+    home_share: float | None,
+    settings: IdentitySettings,
+) -> Clusters:
+    """Cluster first records of nodes; exact duplicates then follow their first record."""
+    rows = work.sql(
+        """SELECT l, r, weight, p, p_home, cause = 'account' AS account,
+            cause = 'decision' AS decided
+        FROM pair WHERE cause <> 'exact' ORDER BY l, r"""
+    ).fetchnumpy()
+    p = np.asarray(rows["p"], np.float64)
+    value = evidence(
+        np.asarray(rows["weight"], np.float64),
+        p,
+        np.asarray(rows["p_home"], np.float64),
+        share,
+        home_share,
+    )
+    account = np.asarray(rows["account"], bool)
+    decided = np.asarray(rows["decided"], bool)
+    value = np.where(account, ACCOUNT, value)
+    value = np.where(decided, np.where(p > 0.5, DECISION, -DECISION), value)
+    edge = (p >= settings.match_threshold) | account
+    clusters = cluster(
+        Pairs(np.asarray(rows["l"], np.int64), np.asarray(rows["r"], np.int64), value, edge),
+        size,
+        settings,
+    )
+    exact = work.sql("SELECT l, r FROM pair WHERE cause = 'exact' ORDER BY l, r").fetchnumpy()
+    clusters.labels[np.asarray(exact["r"])] = clusters.labels[np.asarray(exact["l"])]
+    return clusters
+
+
+# What ties a record to its customer: its strongest pair with another record of the customer.
+_BONDS = """
+CREATE OR REPLACE TABLE bonds AS
+WITH inside AS (
+    SELECT p.l, p.r, p.p, p.cause,
+        CASE p.cause WHEN 'decision' THEN 0 WHEN 'exact' THEN 1 WHEN 'account' THEN 2 ELSE 3 END
+            AS rank
+    FROM pair AS p
+    JOIN cluster_of AS a ON a.rid = p.l
+    JOIN cluster_of AS b ON b.rid = p.r AND b.cluster = a.cluster
+    WHERE NOT (p.cause = 'decision' AND p.p < 0.5)
+),
+ends AS (
+    SELECT l AS rid, p, cause, rank FROM inside UNION ALL SELECT r, p, cause, rank FROM inside
+)
+SELECT rid, arg_min(cause, rank) AS linked_by,
+    CASE WHEN min(rank) < 3 THEN 1.0 ELSE max(p) END AS confidence
+FROM ends GROUP BY rid
+"""
+
+
+def _households(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
+    """Build `households` (customer_id, household_id): customers whose records live together.
+
+    A chain of neighbours in one block of flats is not a household: groups above the size limit are
+    cut at stricter probabilities, then taken apart.
+    """
+    work.execute(
+        """
+        CREATE OR REPLACE TABLE customers AS
+        SELECT row_number() OVER (ORDER BY customer_id) - 1 AS cid, customer_id
+        FROM (SELECT DISTINCT customer_id FROM carried)
+        """
+    )
+    rows = work.sql(
+        f"""
+        WITH owned AS (
+            SELECT n.rid, u.cid FROM numbered AS n
+            JOIN carried AS c USING (source, record_id) JOIN customers AS u USING (customer_id)
+        )
+        SELECT least(a.cid, b.cid) AS l, greatest(a.cid, b.cid) AS r, max(p.p_home) AS p
+        FROM pair AS p JOIN owned AS a ON a.rid = p.l JOIN owned AS b ON b.rid = p.r
+        WHERE p.p_home >= {settings.household_threshold} AND a.cid <> b.cid
+        GROUP BY ALL ORDER BY l, r
+        """
+    ).fetchnumpy()
+    left, right = np.asarray(rows["l"], np.int64), np.asarray(rows["r"], np.int64)
+    p = np.asarray(rows["p"], np.float64)
+    size = int(work.sql("SELECT count(*) FROM customers").fetchall()[0][0])
+    labels = components(left, right, size)
+    for least in (0.8, 0.9, 0.95, 0.99, 0.999, 2.0):
+        large = np.bincount(labels, minlength=1)[labels] > settings.max_household_size
+        if not large.any():
+            break
+        keep = (p >= least) | ~large[left]
+        labels = components(left[keep], right[keep], size)
+    _put(work, "household_of", {"cid": np.arange(size), "label": labels})
+    work.execute(
+        """
+        CREATE OR REPLACE TABLE households AS
+        SELECT customer_id,
+            'h_' || (min(customer_id) OVER (PARTITION BY label))[3:] AS household_id
+        FROM customers JOIN household_of USING (cid)
+        """
+    )
+
+
+def _review_queue(
+    work: duckdb.DuckDBPyConnection, clusters: Clusters, settings: IdentitySettings
+) -> pa.Table:
+    """Pairs and clusters that a person should look at, each pair of customers once."""
+    held = clusters.held
+    work.register(
+        "incoming",
+        pa.table(
+            {
+                "l": pa.array([h[0] for h in held], pa.int64()),
+                "r": pa.array([h[1] for h in held], pa.int64()),
+                "reason": pa.array([h[2] for h in held], pa.string()),
+                "records": pa.array([h[3] for h in held], pa.int64()),
+            }
+        ),
+    )
+    rows = work.sql(
+        f"""
+        WITH doubtful AS (
+            SELECT 'pair' AS kind, CASE WHEN p.cause = 'decision' THEN 'decided'
+                    WHEN p.p >= {settings.match_threshold} THEN 'other records speak against it'
+                    ELSE 'between the thresholds' END AS reason,
+                p.l, p.r, p.p, 2 AS records,
+                CASE WHEN p.cause = 'decision' THEN 'decided' ELSE 'open' END AS status
+            FROM pair AS p
+            JOIN cluster_of AS a ON a.rid = p.l JOIN cluster_of AS b ON b.rid = p.r
+            WHERE (p.p >= {settings.review_threshold} AND a.cluster <> b.cluster)
+                OR p.cause = 'decision'
+            QUALIFY status = 'decided' OR row_number() OVER (
+                PARTITION BY least(a.cluster, b.cluster), greatest(a.cluster, b.cluster), status
+                ORDER BY p.p DESC, p.l, p.r) = 1
+            UNION ALL
+            SELECT 'cluster', h.reason, least(h.l, h.r), greatest(h.l, h.r), p.p, h.records, 'open'
+            FROM incoming AS h
+            LEFT JOIN pair AS p ON p.l = least(h.l, h.r) AND p.r = greatest(h.l, h.r)
+        )
+        SELECT 'q_' || sha256(concat_ws(chr(31), kind, a.source, a.record_id, b.source,
+                b.record_id))[1:16] AS item_id,
+            kind, reason, a.source AS source_l, a.record_id AS record_id_l, b.source AS source_r,
+            b.record_id AS record_id_r, c.customer_id, d.p AS match_probability,
+            d.records::BIGINT AS records, status
+        FROM doubtful AS d
+        JOIN numbered AS a ON a.rid = d.l
+        JOIN numbered AS b ON b.rid = d.r
+        JOIN carried AS c ON c.source = a.source AND c.record_id = a.record_id
+        QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY d.records DESC, reason) = 1
+        ORDER BY item_id
+        """
+    ).to_arrow_table()
+    work.unregister("incoming")
+    return rows
+
+
+def _put(work: duckdb.DuckDBPyConnection, name: str, columns: dict[str, Ints]) -> None:
+    work.register("incoming", pa.table(columns))
+    work.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
+    work.unregister("incoming")

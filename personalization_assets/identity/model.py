@@ -1,0 +1,153 @@
+"""A trained model: everything that is needed to score pairs, as JSON."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from personalization_assets.identity.comparison import ComparisonSet, suffixed
+
+Levels = dict[str, dict[int, float]]
+"""Probability of each level (Splink's number for it) of each comparison, by comparison."""
+
+
+@dataclass(frozen=True)
+class Household:
+    """People who live together: neither one person nor strangers.
+
+    `share` is the share of all pairs that live together, `levels` how often such pairs agree.
+    """
+
+    share: float
+    levels: Levels
+
+
+@dataclass(frozen=True)
+class Model:
+    """How alike two records of one person are, and two of strangers.
+
+    `share` is the share of all pairs of nodes that are one person; `m` and `u` say how often pairs
+    of one person and pairs of strangers fall into each level.
+    """
+
+    comparisons: ComparisonSet
+    share: float
+    m: Levels
+    u: Levels
+    household: Household | None
+    records: int
+    signature: str
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def version(self) -> str:
+        """First 12 hex digits of the sha256 of the model's JSON."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def splink_settings(self) -> dict[str, Any]:
+        """The model as Splink reads it; its charts open it too."""
+        comparisons = []
+        for comparison in self.comparisons.comparisons:
+            numbers = {id(level): number for number, level in comparison.scored}
+            levels: list[dict[str, Any]] = [
+                {
+                    "sql_condition": suffixed(comparison.missing),
+                    "label_for_charts": "missing",
+                    "is_null_level": True,
+                }
+            ]
+            for level in comparison.levels:
+                entry: dict[str, Any] = {
+                    "sql_condition": level.splink_sql,
+                    "label_for_charts": level.label,
+                }
+                if level.neutral:
+                    entry["is_null_level"] = True
+                else:
+                    number = numbers[id(level)]
+                    entry["m_probability"] = self.m[comparison.name][number]
+                    entry["u_probability"] = self.u[comparison.name][number]
+                    if level.tf:
+                        entry["tf_adjustment_column"] = level.tf
+                        entry["tf_minimum_u_value"] = 1e-5
+                levels.append(entry)
+            comparisons.append(
+                {
+                    "output_column_name": comparison.name,
+                    "comparison_description": comparison.name,
+                    "comparison_levels": levels,
+                }
+            )
+        rules = [
+            " AND ".join(f"l.{c} = r.{c}" for c in rule) for rule in self.comparisons.blocking
+        ] or ["l.unique_id = r.unique_id"]
+        return {
+            "link_type": "dedupe_only",
+            "sql_dialect": "duckdb",
+            "unique_id_column_name": "unique_id",
+            "probability_two_random_records_match": self.share,
+            "comparisons": comparisons,
+            "blocking_rules_to_generate_predictions": [{"blocking_rule": r} for r in rules],
+            "retain_matching_columns": True,
+            "retain_intermediate_calculation_columns": False,
+        }
+
+    def household_sql(self) -> str:
+        """Log2 odds, against strangers, that a scored pair lives together (reads `gamma_*`)."""
+        if self.household is None:
+            return "-1000.0"
+        terms = [f"{math.log2(self.household.share):.5f}"]
+        for name, levels in sorted(self.household.levels.items()):
+            cases = " ".join(
+                f"WHEN {number} THEN {math.log2(h / self.u[name][number]):.5f}"
+                for number, h in sorted(levels.items())
+            )
+            terms.append(f"CASE gamma_{name} {cases} ELSE 0 END")
+        return f"({' + '.join(terms)})"
+
+    def to_json(self) -> str:
+        """Canonical JSON; the key `splink` alone is a model file for Splink."""
+        return json.dumps(
+            {
+                "splink": self.splink_settings(),
+                "comparisons": self.comparisons.model_dump(),
+                "share": self.share,
+                "m": self.m,
+                "u": self.u,
+                "household": None
+                if self.household is None
+                else {"share": self.household.share, "levels": self.household.levels},
+                "records": self.records,
+                "signature": self.signature,
+                "notes": list(self.notes),
+            },
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Model":
+        """The model that `to_json` wrote."""
+        raw = json.loads(text)
+        house = raw["household"]
+        return cls(
+            comparisons=ComparisonSet.model_validate(raw["comparisons"]),
+            share=raw["share"],
+            m=_numbered(raw["m"]),
+            u=_numbered(raw["u"]),
+            household=None
+            if house is None
+            else Household(house["share"], _numbered(house["levels"])),
+            records=raw["records"],
+            signature=raw["signature"],
+            notes=tuple(raw["notes"]),
+        )
+
+
+def significant(value: float) -> float:
+    """Five significant digits: sums may differ in the last bits with the number of threads."""
+    return float(f"{value:.5g}")
+
+
+def _numbered(levels: dict[str, dict[str, float]]) -> Levels:
+    return {name: {int(n): p for n, p in by.items()} for name, by in levels.items()}

@@ -1,0 +1,62 @@
+"""A DuckDB connection in memory to work on: Splink leaves tables behind, not in the warehouse."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+
+DECISION_COLUMNS = "source_l, record_id_l, source_r, record_id_r, verdict"
+
+
+@contextmanager
+def workspace(
+    tables: Mapping[str, Any], like: duckdb.DuckDBPyConnection | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that holds the given Arrow tables by name, threads and memory as `like` has.
+
+    A table `decisions` (see `standing_decisions`) is there even if none is given.
+    """
+    work = duckdb.connect()
+    try:
+        work.execute(f"SET temp_directory = '{tempfile.gettempdir()}/personalize-{os.getpid()}'")
+        if like is not None:
+            for name in ("threads", "memory_limit"):
+                value = like.sql(f"SELECT current_setting('{name}')").fetchall()[0][0]
+                work.execute(f"SET {name} = '{value}'")
+        columns = DECISION_COLUMNS.replace(",", " VARCHAR,") + " VARCHAR"
+        work.execute(f"CREATE TABLE decisions ({columns})")
+        for name, table in tables.items():
+            work.register("incoming", table)
+            work.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
+            work.unregister("incoming")
+        yield work
+    finally:
+        work.close()
+
+
+def standing_decisions(table: str) -> str:
+    """SQL: one row per pair of records with its latest verdict that was not withdrawn."""
+    return f"""
+    WITH ordered AS (
+        SELECT
+            CASE WHEN (source_l, record_id_l) <= (source_r, record_id_r)
+                THEN source_l ELSE source_r END AS a,
+            CASE WHEN (source_l, record_id_l) <= (source_r, record_id_r)
+                THEN record_id_l ELSE record_id_r END AS b,
+            CASE WHEN (source_l, record_id_l) <= (source_r, record_id_r)
+                THEN source_r ELSE source_l END AS c,
+            CASE WHEN (source_l, record_id_l) <= (source_r, record_id_r)
+                THEN record_id_r ELSE record_id_l END AS d,
+            verdict, decided_at, decision_id
+        FROM {table} WHERE withdrawn_at IS NULL
+    )
+    SELECT a AS source_l, b AS record_id_l, c AS source_r, d AS record_id_r, verdict
+    FROM ordered
+    WHERE (a, b) <> (c, d)
+    QUALIFY row_number() OVER (
+        PARTITION BY a, b, c, d ORDER BY decided_at DESC NULLS LAST, decision_id DESC) = 1
+    ORDER BY ALL
+    """
