@@ -83,7 +83,7 @@ def run(
     from personalization_assets.commands.run import run_all
     from personalization_assets.settings import load_settings
 
-    settings = load_settings(settings_file, sources=sources, warehouse=warehouse, truth=truth)
+    settings = load_settings(settings_file, sources_yaml=sources, warehouse=warehouse, truth=truth)
     console = Console()
     ok = run_all(settings, console, _as_of(as_of), select, progress=not quiet)
     print_account(settings, console)

@@ -21,6 +21,13 @@ Severity = Literal["error", "warning"]
 FAILED_CASTS = "_failed_casts"
 """Working column of an audited frame: names of columns whose received value could not be read."""
 
+FILLED = "columns_are_filled"
+"""The one check for all columns that are never empty because of how the table is built.
+
+A key that a source left out is a rule of its own, with a history worth having. That a table which
+we compute has no hole in it is one rule, not one per column: each check costs a run three events.
+"""
+
 RULE_NAMES = {
     "not_nullable": "required",
     "str_matches": "pattern",
@@ -51,7 +58,7 @@ class Rule:
     """One thing that every row must satisfy. `name` is `<column>.<rule>` or a frame check's name.
 
     `sql` is the same rule as a condition for rows that never leave DuckDB; empty when the rule can
-    only be judged by Pandera.
+    only be judged by Pandera. `structural` rules of a table share one Dagster check.
     """
 
     name: str
@@ -59,11 +66,12 @@ class Rule:
     description: str
     column: str | None = None
     sql: str = ""
+    structural: bool = False
 
     @property
     def check_name(self) -> str:
-        """The rule's name in Dagster, which allows no dots."""
-        return self.name.replace(".", "__")
+        """The Dagster check that reports the rule; names there have no dots."""
+        return FILLED if self.structural else self.name.replace(".", "__")
 
 
 @dataclass(frozen=True)
@@ -285,13 +293,13 @@ def contract_of(model: type[pa.DataFrameModel]) -> Contract:
             )
         )
         if not spec.nullable:
-            add(f"{name}.required", f"{name} is never empty", name, f'"{name}" IS NOT NULL')
+            structural = not about.get("reject_limit") or name == "source" or name.startswith("_")
+            rules.append(required(name, structural))
         for check in spec.checks:
             rule = RULE_NAMES.get(check.name, check.name)
-            words = check.error or f"{name} must satisfy {check.name}"
-            add(f"{name}.{rule}", words, name, _check_sql(name, check))
+            add(f"{name}.{rule}", _check_words(name, check), name, _check_sql(name, check))
     for check in schema.checks:
-        add(check.name, check.error or check.description or check.name.replace("_", " "), None)
+        add(check.name, check.description or check.error or check.name.replace("_", " "), None)
     if about.get("key"):
         add("key.unique", f"one row per {', '.join(about['key'])}", None)
     # Rules that the standardiser raises itself (failed casts, future dates) are declared by name,
@@ -313,6 +321,34 @@ def contract_of(model: type[pa.DataFrameModel]) -> Contract:
         rules=tuple(rules),
         model=model,
     )
+
+
+def required(column: str, structural: bool) -> Rule:
+    """The rule that a column is never empty."""
+    filled = f'"{column}" IS NOT NULL'
+    return Rule(
+        f"{column}.required", "error", f"{column} is never empty", column, filled, structural
+    )
+
+
+def _check_words(column: str, check: Any) -> str:
+    """A built-in Pandera check as a phrase; Pandera's own reads like code."""
+    if check.description:
+        return str(check.description)
+    stats: dict[str, Any] = check.statistics or {}
+    low, high = stats.get("min_value"), stats.get("max_value")
+    phrases = {
+        "greater_than": f"is above {low}",
+        "greater_than_or_equal_to": f"is at least {low}",
+        "less_than": f"is below {high}",
+        "less_than_or_equal_to": f"is at most {high}",
+        "in_range": f"is between {low} and {high}",
+        "str_length": f"has {low or 0} to {high or 'any number of'} characters",
+        "str_matches": f"has the form {stats.get('pattern')}",
+        "isin": f"is one of {', '.join(str(v) for v in stats.get('allowed_values', ()))}",
+        "not_equal_to": f"is not {stats.get('value')}",
+    }
+    return f"{column} {phrases.get(check.name, check.error or check.name.replace('_', ' '))}"
 
 
 def _check_sql(column: str, check: Any) -> str:

@@ -27,7 +27,7 @@ from personalization_assets.sources.config import load_sources
 from personalization_assets.sources.sensor import new_files_sensor
 from personalization_assets.sql_models import read_sql_models, sql_model_assets
 from personalization_assets.standardized.assets import build_standardized_assets
-from personalization_assets.standardized.checks import CHECKS as STANDARDIZED_CHECKS
+from personalization_assets.standardized.checks import build_standardized_checks
 from personalization_assets.tables import Clock
 from personalization_assets.warehouse import Warehouse
 
@@ -40,20 +40,19 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """
     extracts = load_sources(settings.sources_file)
     tables = [
-        *build_source_assets(extracts),
+        *build_source_assets(extracts, settings.sources),
         *build_standardized_assets(extracts),
         *identity.ASSETS,
         *profiles.ASSETS,
         *recommendations.ASSETS,
         *emails.ASSETS,
-        *audits.ASSETS,
         *serving.ASSETS,
     ]
     models = sql_model_assets(read_sql_models(settings.sql_models), tables)
     return dg.Definitions(
-        assets=with_freshness([*tables, *models]),
+        assets=with_freshness([*tables, *models, *audits.watch([*tables, *models])]),
         asset_checks=[
-            *STANDARDIZED_CHECKS,
+            *build_standardized_checks(extracts),
             *IDENTITY_CHECKS,
             *PROFILES_CHECKS,
             *RECOMMENDATIONS_CHECKS,
@@ -62,7 +61,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         jobs=[refresh],
         schedules=[nightly_schedule(settings.time_zone)],
-        sensors=[new_files_sensor(extracts), run_failure_alert],
+        sensors=[new_files_sensor(extracts, settings.sources), run_failure_alert],
         resources={
             "warehouse": Warehouse(
                 database=str(settings.warehouse_file),

@@ -20,6 +20,7 @@ from personalization_assets.feedback.settings import FeedbackSettings
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.profiles.settings import ProfilesSettings
 from personalization_assets.recommendations.settings import RecommendationsSettings
+from personalization_assets.sources.settings import SourcesSettings
 from personalization_assets.standardized.settings import StandardizedSettings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -31,7 +32,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data_dir: Path = Field(default=PROJECT / "data", description="Where inputs and results live")
-    sources: Path | None = Field(default=None, description="The file that names the sources")
+    sources_yaml: Path | None = Field(default=None, description="The file that names the sources")
     warehouse: Path | None = Field(default=None, description="The DuckDB file that is written")
     serving: Path | None = Field(default=None, description="The published copy that readers open")
     campaigns: Path | None = Field(default=None, description="Folder with one folder a campaign")
@@ -46,6 +47,7 @@ class Settings(BaseModel):
     threads: int = Field(default=2, ge=1, le=256, description="Threads of DuckDB and of training")
     memory_limit: str = Field(default="2GB", description="What DuckDB may use before it spills")
 
+    sources: SourcesSettings = Field(default_factory=SourcesSettings)
     standardized: StandardizedSettings = Field(default_factory=StandardizedSettings)
     identity: IdentitySettings = Field(default_factory=IdentitySettings)
     profiles: ProfilesSettings = Field(default_factory=ProfilesSettings)
@@ -57,7 +59,7 @@ class Settings(BaseModel):
     @cached_property
     def sources_file(self) -> Path:
         """`sources.yaml`, by default the sample shop's."""
-        return self.sources or self.data_dir / "sources.yaml"
+        return self.sources_yaml or self.data_dir / "sources.yaml"
 
     @cached_property
     def warehouse_file(self) -> Path:
@@ -135,9 +137,9 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
         raise UserError(
             f"There is no settings file {named}: create it or unset PERSONALIZE_SETTINGS."
         )
-    for name, about in Settings.model_fields.items():
+    for name in Settings.model_fields:
         variable = f"PERSONALIZE_{name.upper()}"
-        if variable in os.environ and not isinstance(about.default_factory, type):
+        if variable in os.environ:
             values[name] = os.environ[variable]
     values.update({k: v for k, v in overrides.items() if v is not None})
     try:

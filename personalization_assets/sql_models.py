@@ -19,7 +19,6 @@ is an upstream asset. Rules are conditions on a row; a row that breaks one stops
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -30,7 +29,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.lineage import Node
 from sqlglot.lineage import lineage as column_lineage
 
-from personalization_assets.contracts import Column, Contract, Rule, Severity
+from personalization_assets.contracts import Column, Contract, Rule, Severity, required
 from personalization_assets.errors import UserError
 from personalization_assets.tables import Run, table_asset
 from personalization_assets.warehouse import Query
@@ -46,14 +45,10 @@ class SqlModel:
     path: Path
     contract: Contract
     sql: str
+    tree: exp.Query
     tags: Mapping[str, str]
 
-    @cached_property
-    def tree(self) -> exp.Query:
-        """The parsed SELECT."""
-        return _parse(self.path, self.sql)
-
-    @cached_property
+    @property
     def reads(self) -> list[str]:
         """The `room.table` names that the SELECT reads, without itself."""
         names = {f"{t.db}.{t.name}" for t in self.tree.find_all(exp.Table) if t.db} - {
@@ -62,7 +57,11 @@ class SqlModel:
         return sorted(names)
 
     def lineage(self, schemas: Mapping[str, Mapping[str, str]]) -> dg.TableColumnLineage:
-        """Which upstream columns each output column is made of; `schemas` are known tables."""
+        """Which upstream columns each output column is made of; `schemas` are known tables.
+
+        Raises:
+            SqlglotError: a bare column name fits several tables, or one whose columns are unknown.
+        """
         nested: dict[str, dict[str, dict[str, str]]] = {}
         for name, columns in schemas.items():
             room, table = name.split(".")
@@ -134,9 +133,6 @@ def read_sql_model(path: Path) -> SqlModel:
     key = tuple(k.strip() for k in single.get("key", "").split(",") if k.strip())
     if not key:
         raise UserError(f"{path}: the header names no key; add a line `-- @key: <column>`.")
-    required = [
-        Rule(f"{k}.required", "error", f"{k} is never empty", k, f'"{k}" IS NOT NULL') for k in key
-    ]
     unique = Rule("key.unique", "error", f"one row per {', '.join(key)}")
     contract = Contract(
         room=path.parent.name,
@@ -151,9 +147,9 @@ def read_sql_model(path: Path) -> SqlModel:
         columns=tuple(
             Column(name, None, "", name not in key, note) for name, note in columns.items()
         ),
-        rules=(*required, unique, *rules),
+        rules=(*(required(k, structural=True) for k in key), unique, *rules),
     )
-    return SqlModel(path, contract, sql, tags)
+    return SqlModel(path, contract, sql, tree, tags)
 
 
 def sql_model_assets(
@@ -173,12 +169,20 @@ def _asset(model: SqlModel, schemas: Mapping[str, Mapping[str, str]]) -> dg.Asse
         names = ", ".join(f'"{c.name}"' for c in model.contract.columns)
         return Query(f"SELECT {names} FROM (\n{model.sql}\n)")
 
+    def lineage(run: Run) -> dg.TableColumnLineage | None:
+        try:
+            return model.lineage({n: schemas[n] for n in model.reads if n in schemas})
+        except SqlglotError as error:
+            # The table is right all the same; only the picture of its columns is missing.
+            run.log.warning("%s has no column lineage: %s", model.contract.name, error)
+            return None
+
     return table_asset(
         contract=model.contract,
         deps=[name.replace(".", "/") for name in model.reads],
         kinds={"sql"},
         tags=model.tags,
-        lineage=lambda: model.lineage({n: schemas[n] for n in model.reads if n in schemas}),
+        lineage=lineage,
     )(build)
 
 

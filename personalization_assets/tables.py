@@ -215,43 +215,49 @@ def check_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
     """One Dagster check per rule; those that can stop a publish are blocking."""
     return [
         dg.AssetCheckSpec(
-            name=rule.check_name,
+            name=name,
             asset=dg.AssetKey([contract.room, contract.table]),
-            description=rule.description,
-            blocking=rule.severity == "error",
+            description="; ".join(rule.description for rule in rules),
+            blocking=any(rule.severity == "error" for rule in rules),
         )
-        for rule in contract.rules
+        for name, rules in _rules_by_check(contract).items()
     ]
+
+
+def _rules_by_check(contract: Contract) -> dict[str, list[Rule]]:
+    checks: dict[str, list[Rule]] = {}
+    for rule in contract.rules:
+        checks.setdefault(rule.check_name, []).append(rule)
+    return checks
 
 
 def check_results(result: Published) -> Iterator[dg.AssetCheckResult]:
     """How many rows broke each rule. Red only for what stopped the publish."""
-    names = {r.name for r in result.contract.rules}
-    for rule in result.contract.rules:
-        count = result.failures.get(rule.name, 0)
-        stopped = rule.name in result.blocked_by
+    undeclared = sorted(set(result.failures) - {r.name for r in result.contract.rules})
+    if undeclared:
+        raise ValueError(
+            f"{result.contract.name}: reasons without a rule in the contract: "
+            f"{', '.join(undeclared)}"
+        )
+    for name, rules in _rules_by_check(result.contract).items():
+        counts = {r: result.failures.get(r.name, 0) for r in rules}
+        broken = {r: count for r, count in counts.items() if count}
+        stopped = any(r.name in result.blocked_by for r in rules)
         yield dg.AssetCheckResult(
             asset_key=dg.AssetKey([result.contract.room, result.contract.table]),
-            check_name=rule.check_name,
-            passed=count == 0,
+            check_name=name,
+            passed=not broken,
             severity=dg.AssetCheckSeverity.ERROR if stopped else dg.AssetCheckSeverity.WARN,
-            description=_in_words(rule, count, stopped),
-            metadata={"rows_failed": count, "rows": result.received},
-        )
-    unknown = sorted(set(result.failures) - names)
-    if unknown:
-        raise ValueError(
-            f"{result.contract.name}: reasons without a rule in the contract: {', '.join(unknown)}"
+            description=" ".join(_in_words(r, count, stopped) for r, count in broken.items()),
+            metadata={"rows_failed": sum(counts.values()), "rows": result.received},
         )
 
 
 def _in_words(rule: Rule, count: int, stopped: bool) -> str:
-    if not count:
-        return rule.description
     if stopped:
-        return f"{count:,} rows broke this rule and the table was not published: {rule.description}"
+        return f"{count:,} rows broke this and the table was not published: {rule.description}."
     kept = "were kept and flagged" if rule.severity == "warning" else "wait in quarantine"
-    return f"{count:,} rows broke this rule and {kept}: {rule.description}"
+    return f"{count:,} rows broke this and {kept}: {rule.description}."
 
 
 def column_schema(contract: Contract, types: Mapping[str, str] | None = None) -> dg.TableSchema:
@@ -260,7 +266,7 @@ def column_schema(contract: Contract, types: Mapping[str, str] | None = None) ->
         columns=[
             dg.TableColumn(
                 name=c.name,
-                type=(types or {}).get(c.name, c.duckdb_type),
+                type=(types or {}).get(c.name, c.duckdb_type) or "known after the first run",
                 description=c.description + (f" ({c.unit})" if c.unit else ""),
                 constraints=dg.TableColumnConstraints(
                     nullable=c.nullable, unique=contract.key == (c.name,)
@@ -303,7 +309,7 @@ def table_asset(
     kinds: set[str] | None = None,
     tags: Mapping[str, str] | None = None,
     on_rejected: OnRejected | None = None,
-    lineage: Callable[[], dg.TableColumnLineage] | None = None,
+    lineage: Callable[[Run], dg.TableColumnLineage | None] | None = None,
 ) -> Callable[[Builder], dg.AssetsDefinition]:
     """Make an asset of a function that returns the rows of a table (or, for several contracts, a
     dict from contract model to rows: these tables are published together).
@@ -358,7 +364,7 @@ def materialized(
     run: Run,
     result: Published,
     seconds: float,
-    lineage: Callable[[], dg.TableColumnLineage] | None = None,
+    lineage: Callable[[Run], dg.TableColumnLineage | None] | None = None,
 ) -> dg.MaterializeResult[Any]:
     """The run-time metadata of a published table: counts, types, seconds, lineage."""
     contract = result.contract
@@ -373,8 +379,9 @@ def materialized(
     if result.received != result.rows:
         metadata["rows_received"] = result.received
         metadata["rows_rejected"] = result.received - result.rows
-    if lineage:
-        metadata["dagster/column_lineage"] = lineage()
+    columns = lineage(run) if lineage else None
+    if columns:
+        metadata["dagster/column_lineage"] = columns
     return dg.MaterializeResult(
         asset_key=dg.AssetKey([contract.room, contract.table]), metadata=metadata
     )

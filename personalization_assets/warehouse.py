@@ -165,11 +165,10 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 def content_hash(con: duckdb.DuckDBPyConnection, table: str) -> str:
     """A fingerprint of a table's rows, whatever their order; equal rows give equal hashes."""
-    row = con.execute(
-        "SELECT count(*), coalesce(bit_xor(md5_number_lower(r::VARCHAR)), 0),"
-        f" coalesce(bit_xor(md5_number_upper(r::VARCHAR)), 0) FROM {table} r"
+    rows, fingerprint = con.execute(
+        f"SELECT count(*), coalesce(bit_xor(md5_number(r::VARCHAR)), 0) FROM {table} r"
     ).fetchall()[0]
-    return f"{row[0]}-{row[1]:016x}{row[2]:016x}"
+    return f"{rows}-{fingerprint:032x}"
 
 
 def tables(con: duckdb.DuckDBPyConnection) -> list[str]:

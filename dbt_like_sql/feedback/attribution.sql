@@ -4,10 +4,11 @@
 -- Read from the mail provider's events and the shop's orders alone, so mails sent before this
 -- platform existed count too.
 -- @grain: one row per completed order line that a click is credited with
--- @key: order_source, order_id, line_number
+-- @key: line_source, order_id, line_number
 -- @owner: team:crm
 -- @pii: true
 -- @column order_source: Source of the order
+-- @column line_source: Source of the line, which may be another
 -- @column order_id: Order
 -- @column line_number: Line of the order
 -- @column customer_id: Who clicked and bought
@@ -46,7 +47,8 @@ WITH clicks AS (
 bought AS (
     SELECT
         k.customer_id,
-        l.source AS order_source,
+        l.order_source,
+        l.source AS line_source,
         l.order_id,
         l.line_number,
         l.product_id,
@@ -55,7 +57,7 @@ bought AS (
         coalesce(l.line_base, 0) AS revenue_base
     FROM standardized.order_lines AS l
     INNER JOIN standardized.orders AS o
-        ON l.source = o.source AND l.order_id = o.order_id
+        ON l.order_source = o.source AND l.order_id = o.order_id
     INNER JOIN identity.links AS k
         ON o.source = k.source AND o.record_id = k.record_id
     WHERE
@@ -82,6 +84,7 @@ pairs AS (
 
 SELECT
     order_source,
+    line_source,
     order_id,
     line_number,
     customer_id,
@@ -100,7 +103,7 @@ SELECT
 FROM pairs
 WHERE hours_to_purchase <= 24 * CAST(getvariable('feedback__attribution_days') AS DOUBLE)
 QUALIFY row_number() OVER (
-    PARTITION BY order_source, order_id, line_number
+    PARTITION BY line_source, order_id, line_number
     ORDER BY
         CASE
             WHEN CAST(getvariable('feedback__prefer_same_product') AS BOOLEAN) AND is_same_product

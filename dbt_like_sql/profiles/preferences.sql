@@ -74,7 +74,8 @@ signals AS (
         count(*) AS times
     FROM standardized.orders AS o
     INNER JOIN identity.links AS l ON l.source = o.source AND l.record_id = o.record_id
-    INNER JOIN standardized.order_lines AS i ON i.source = o.source AND i.order_id = o.order_id
+    INNER JOIN standardized.order_lines AS i
+        ON i.order_source = o.source AND i.order_id = o.order_id
     WHERE o.status = 'completed'
         AND i.quantity > 0
         AND i.product_id IS NOT NULL

@@ -37,9 +37,9 @@ WITH customers AS (
     SELECT DISTINCT customer_id FROM identity.links
 ),
 line_totals AS (
-    SELECT source, order_id, sum(line_base::DECIMAL(18, 4)) AS lines_base
+    SELECT order_source, order_id, sum(line_base::DECIMAL(18, 4)) AS lines_base
     FROM standardized.order_lines
-    GROUP BY source, order_id
+    GROUP BY order_source, order_id
 ),
 customer_orders AS MATERIALIZED (
     SELECT
@@ -52,7 +52,7 @@ customer_orders AS MATERIALIZED (
         o.status = 'completed' AND coalesce(o.total_base, t.lines_base, 0) >= 0 AS counts
     FROM standardized.orders AS o
     INNER JOIN identity.links AS l ON l.source = o.source AND l.record_id = o.record_id
-    LEFT JOIN line_totals AS t ON t.source = o.source AND t.order_id = o.order_id
+    LEFT JOIN line_totals AS t ON t.order_source = o.source AND t.order_id = o.order_id
     WHERE o.ordered_at <= getvariable('as_of')::TIMESTAMP
 ),
 totals AS (
@@ -103,7 +103,7 @@ catalogue AS (
 order_lines AS MATERIALIZED (
     SELECT o.customer_id, o.source, o.order_id, o.ordered_at, i.product_id, i.quantity
     FROM standardized.order_lines AS i
-    INNER JOIN customer_orders AS o ON o.source = i.source AND o.order_id = i.order_id
+    INNER JOIN customer_orders AS o ON o.source = i.order_source AND o.order_id = i.order_id
     WHERE i.product_id IS NOT NULL
         -- Pieces that never left the shop are neither bought nor returned.
         AND ((o.status = 'completed' AND i.quantity > 0) OR i.quantity < 0)

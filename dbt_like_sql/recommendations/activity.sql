@@ -41,7 +41,7 @@ bought AS (
         max(o.ordered_at) AS occurred_at
     FROM standardized.order_lines AS l
     INNER JOIN standardized.orders AS o
-        ON l.source = o.source AND l.order_id = o.order_id
+        ON l.order_source = o.source AND l.order_id = o.order_id
     INNER JOIN identity.links AS k
         ON o.source = k.source AND o.record_id = k.record_id
     WHERE
@@ -49,7 +49,7 @@ bought AS (
         AND l.quantity > 0
         AND l.product_id IS NOT NULL
         AND o.ordered_at <= CAST(getvariable('as_of') AS TIMESTAMP)
-    GROUP BY k.customer_id, l.product_id, l.source, l.order_id
+    GROUP BY k.customer_id, l.product_id, l.order_source, l.order_id
 ),
 
 clicked AS (

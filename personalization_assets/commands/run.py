@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from rich.console import Console
@@ -49,14 +50,20 @@ def run_all(
             instance=instance,
             run_id=run_id,
             asset_selection=sorted(keys) if keys is not None else None,
-            run_config={"resources": {"clock": {"config": {"as_of": as_of.isoformat()}}}}
-            if as_of
-            else None,
+            run_config=_run_config(as_of),
             raise_on_error=False,
             tags={"personalize/started_by": "command line"},
         )
     watcher.finish(result.success)
     return result.success
+
+
+def _run_config(as_of: dt.datetime | None) -> dict[str, Any]:
+    # The event log keeps everything; the terminal shows what `_Watcher` prints.
+    config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    if as_of:
+        config["resources"] = {"clock": {"config": {"as_of": as_of.isoformat()}}}
+    return config
 
 
 def _refuse_if_held(settings: Settings) -> None:

@@ -161,7 +161,8 @@ def prepare(con: duckdb.DuckDBPyConnection, brand: Brand, bestseller_days: int) 
         WITH sold AS (
             SELECT l.product_id, sum(l.quantity) AS pieces
             FROM standardized.order_lines l
-            LEFT JOIN standardized.orders o USING (source, order_id)
+            LEFT JOIN standardized.orders o
+                ON o.source = l.order_source AND o.order_id = l.order_id
             WHERE coalesce(l.ordered_at, o.ordered_at)
                   BETWEEN getvariable('as_of')::TIMESTAMP - to_days($days)
                   AND getvariable('as_of')::TIMESTAMP

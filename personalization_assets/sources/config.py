@@ -74,6 +74,10 @@ class Feed(Part):
         min_length=1,
         description="Prefix of account_key, as in 'shop:12346'; the source's name if not given",
     )
+    orders_of: str | None = Field(
+        default=None,
+        description="Source of the orders that these order_lines belong to; itself if not given",
+    )
     where: str | None = Field(
         default=None, min_length=1, description="SQL condition: rows meant for this table"
     )
@@ -146,11 +150,7 @@ class SourcesConfig(Part):
     @property
     def base(self) -> Path:
         """The folder that relative paths start from."""
-        return (
-            self._file.parent / _expanded(self.root, f"{self._file}: `root`")
-            if self.root
-            else (self._file.parent)
-        )
+        return self._file.parent / _expanded(self.root or "", f"{self._file}: `root`")
 
     def pattern(self, name: str) -> Path:
         """A source's path, environment variables filled in, relative to `base`."""
@@ -265,6 +265,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _problems(raw: dict[str, Any], known: Known) -> Iterator[tuple[str, str]]:
     """Names that nobody knows, and what the types alone cannot say."""
     yield from _unknown("", raw, SourcesConfig.model_fields)
+    feeds = {n: s.get("feeds") for n, s in raw["sources"].items() if isinstance(s, dict)}
+    sellers = [n for n, fed in feeds.items() if isinstance(fed, dict) and "orders" in fed]
     for name, source in raw["sources"].items():
         at = f"sources.{name}"
         if not re.fullmatch("[a-z][a-z0-9_]*", str(name)) or name == "files":
@@ -277,10 +279,12 @@ def _problems(raw: dict[str, Any], known: Known) -> Iterator[tuple[str, str]]:
             yield from _unknown(f"{at}.csv", source["csv"], Dialect.model_fields)
         if isinstance(source.get("feeds"), dict):
             for table, feed in source["feeds"].items():
-                yield from _feed_problems(f"{at}.feeds", str(table), feed, known)
+                yield from _feed_problems(f"{at}.feeds", str(table), feed, known, sellers)
 
 
-def _feed_problems(at: str, table: str, feed: Any, known: Known) -> Iterator[tuple[str, str]]:
+def _feed_problems(
+    at: str, table: str, feed: Any, known: Known, sellers: list[str]
+) -> Iterator[tuple[str, str]]:
     here = f"{at}.{table}"
     if table not in known:
         yield here, f"is not a standardized table{_meant(table, known)}."
@@ -305,8 +309,14 @@ def _feed_problems(at: str, table: str, feed: Any, known: Known) -> Iterator[tup
         if column not in feed["columns"]:
             yield (
                 f"{here}.labels.{column}",
-                (f"names a column that `columns` does not fill{_meant(column, feed['columns'])}."),
+                f"names a column that `columns` does not fill{_meant(column, feed['columns'])}.",
             )
+    orders_of = feed.get("orders_of")
+    if orders_of is not None and table != "order_lines":
+        yield f"{here}.orders_of", "is for an order_lines feed only: remove it."
+    elif orders_of is not None and orders_of not in sellers:
+        way_out = _meant(orders_of, sellers) if sellers else ": no source does, remove it"
+        yield f"{here}.orders_of", f"is not a source that feeds orders{way_out}."
     needed = platform.REQUIRED.get(table, ())
     if needed and not set(needed) & set(feed["columns"]):
         yield f"{here}.columns", f"must fill {' or '.join(f'`{n}`' for n in needed)}: add it."

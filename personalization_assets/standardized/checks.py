@@ -66,8 +66,19 @@ def _balance(config: SourcesConfig) -> dg.AssetChecksDefinition:
 
 
 def _reference(
-    table: str, column: str, target: str, name: str, meaning: str
+    table: str,
+    column: str,
+    target: str,
+    name: str,
+    meaning: str,
+    *,
+    source: str | None = None,
+    advice: str = "",
 ) -> dg.AssetChecksDefinition:
+    """Whether `column` finds its row in `target`: by id alone, or with the source in `source`."""
+
+    own = f" AND t.source = r.{source}" if source else ""
+
     @dg.asset_check(
         asset=[ROOM, table],
         name=name,
@@ -79,10 +90,10 @@ def _reference(
             if not exists(con, f"{ROOM}.{target}"):
                 return dg.AssetCheckResult(passed=True, description=f"There are no {target} yet.")
             lost, named, known = con.execute(
-                f"SELECT count(*) FILTER (WHERE {column} NOT IN"
-                f" (SELECT {column} FROM {ROOM}.{target})), count({column}),"
+                f"SELECT count(*) FILTER (WHERE NOT EXISTS (SELECT 1 FROM {ROOM}.{target} AS t"
+                f" WHERE t.{column} = r.{column}{own})), count(*),"
                 f" (SELECT count(*) FROM {ROOM}.{target})"
-                f" FROM {ROOM}.{table}"
+                f" FROM {ROOM}.{table} AS r WHERE r.{column} IS NOT NULL"
             ).fetchall()[0]
         if not known:
             return dg.AssetCheckResult(
@@ -91,7 +102,7 @@ def _reference(
         return dg.AssetCheckResult(
             passed=lost == 0,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"{lost:,} of {named:,} rows name a {column} that {target} lacks."
+            description=f"{lost:,} of {named:,} rows name a {column} that {target} lacks.{advice}"
             if lost
             else meaning,
             metadata={"rows_failed": lost, "rows": named},
@@ -102,7 +113,13 @@ def _reference(
 
 REFERENCES = [
     _reference(
-        "order_lines", "order_id", "orders", "order_is_known", "The order of every line is known."
+        "order_lines",
+        "order_id",
+        "orders",
+        "order_is_known",
+        "The order of every line is known.",
+        source="order_source",
+        advice=" If orders come from another source, name it in `orders_of` in sources.yaml.",
     ),
     *(
         _reference(

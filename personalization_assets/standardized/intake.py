@@ -48,6 +48,7 @@ def context_of(name: str, source: Source, feed: Feed) -> SourceContext:
         country=source.country,
         account_system=feed.account_system,
         decimal=source.csv.decimal,
+        orders_of=feed.orders_of,
     )
 
 

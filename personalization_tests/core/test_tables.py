@@ -95,7 +95,7 @@ def test_a_bad_build_leaves_the_old_table(
 def test_each_rule_is_one_check_and_the_broken_one_is_red(tmp_path: Path) -> None:
     result = run(tmp_path, [scores(GOOD.with_columns(score=pl.lit(-1.0)))])
     checks = {c.check_name: c for c in result.get_asset_check_evaluations()}
-    assert set(checks) == {"person__required", "score__required", "score__range", "key__unique"}
+    assert set(checks) == {"columns_are_filled", "score__range", "key__unique"}
     assert not checks["score__range"].passed
     assert checks["score__range"].severity == dg.AssetCheckSeverity.ERROR
     assert checks["score__range"].metadata["rows_failed"].value == 2

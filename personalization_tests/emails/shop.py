@@ -31,7 +31,7 @@ CREATE TABLE standardized.orders AS
 SELECT 'shop' AS source, 'O' || i AS order_id, 'completed' AS status,
        TIMESTAMP '2026-06-01' AS ordered_at FROM range(400) t(i);
 CREATE TABLE standardized.order_lines AS
-SELECT 'shop' AS source, 'O' || i AS order_id, 1::BIGINT AS line_number,
+SELECT 'shop' AS source, 'shop' AS order_source, 'O' || i AS order_id, 1::BIGINT AS line_number,
        'P' || (i * i % 37) AS product_id, 1::BIGINT AS quantity, NULL::TIMESTAMP AS ordered_at
 FROM range(400) t(i);
 CREATE TABLE standardized.email_events (

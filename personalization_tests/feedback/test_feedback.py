@@ -33,14 +33,16 @@ def event(con: Any, kind: str, hours: float, campaign: str | None = "weekly",
 
 
 def order(con: Any, hours: float, product: str = "p1", record: str = "a",
-          status: str = "completed", quantity: int = 1) -> None:  # fmt: skip
+          status: str = "completed", quantity: int = 1,
+          lines: str = "shop") -> None:  # fmt: skip
     number = con.execute("SELECT count(*) FROM standardized.orders").fetchall()[0][0]
     head = {"source": "shop", "order_id": f"o{number}"}
     shop.add(con, "standardized.orders", [
         {**head, "record_id": record, "ordered_at": NOON + hours * HOUR, "status": status}
     ])  # fmt: skip
     shop.add(con, "standardized.order_lines", [
-        {**head, "line_number": 1, "product_id": product, "quantity": quantity, "line_base": 20.0}
+        {**head, "source": lines, "order_source": "shop", "line_number": 1, "product_id": product,
+         "quantity": quantity, "line_base": 20.0}
     ])  # fmt: skip
 
 
@@ -60,6 +62,13 @@ def test_the_last_click_of_a_person_before_the_purchase_is_credited() -> None:
     event(con, "click", 4)
     order(con, 3)
     assert credited(con, "click_event_id, hours_to_purchase, matched_by") == [("e1", 2.0, "any")]
+
+
+def test_lines_may_come_from_another_source_than_orders() -> None:
+    con = connect()
+    event(con, "click", 0)
+    order(con, 1, lines="shop_lines")
+    assert credited(con, "order_source, line_source, order_id") == [("shop", "shop_lines", "o0")]
 
 
 @pytest.mark.parametrize(("prefer", "event_id"), [(True, "e0"), (False, "e1")])

@@ -49,8 +49,9 @@ _COLUMNS = {
     "search_term, traffic_source, country, device_type",
     "orders": f"order_id, record_id, {_PERSON}, {_ADDRESS}, ordered_at TIMESTAMP, status, "
     "currency, total_amount DOUBLE, total_base DOUBLE, discount_base DOUBLE, channel",
-    "order_lines": "order_id, line_number BIGINT, product_id, description, quantity BIGINT, "
-    "unit_price DOUBLE, currency, unit_price_base DOUBLE, line_base DOUBLE, ordered_at TIMESTAMP",
+    "order_lines": "order_source, order_id, line_number BIGINT, product_id, description, "
+    "quantity BIGINT, unit_price DOUBLE, currency, unit_price_base DOUBLE, line_base DOUBLE, "
+    "ordered_at TIMESTAMP",
     "products": "product_id, name, category, subcategory, brand, price DOUBLE, currency, "
     "price_base DOUBLE, stock BIGINT, is_consumable BOOLEAN, image_url, url, description, "
     "launched_at TIMESTAMP, is_active BOOLEAN",
@@ -134,12 +135,20 @@ class Shop:
             **{"status": "completed", **values},
         )
 
-    def line(self, order_id: str, product: str, quantity: int = 1, price: float = 10) -> None:
-        """A line of an order of the shop."""
+    def line(
+        self,
+        order_id: str,
+        product: str,
+        quantity: int = 1,
+        price: float = 10,
+        source: str = "shop",
+    ) -> None:
+        """A line of an order of the shop; `source` is where the line itself comes from."""
         self._number += 1
         self.add(
             "order_lines",
-            "shop",
+            source,
+            order_source="shop",
             order_id=order_id,
             line_number=self._number,
             product_id=product,

@@ -58,8 +58,9 @@ def filled(people: int = 300, threads: int = 2) -> Shop:
     fill("orders", people * 4, source="'shop'", order_id="'o' || i", record_id=account,
          account_key=account, ordered_at=when("order"), total_base=f"{some('total', 9)} / 7.0",
          status=f"['completed', 'completed', 'refunded'][1 + {some('st', 3)}]")  # fmt: skip
-    fill("order_lines", people * 8, source="'shop'", order_id="'o' || (i // 2)", line_number="i",
-         product_id=product, quantity=f"{some('q', 4)} - 1", line_base="i / 7.0")  # fmt: skip
+    fill("order_lines", people * 8, source="'shop'", order_source="'shop'",
+         order_id="'o' || (i // 2)", line_number="i", product_id=product,
+         quantity=f"{some('q', 4)} - 1", line_base="i / 7.0")  # fmt: skip
     fill("email_events", people * 12, source="'esp'", event_id="'m' || i", email=mail,
          record_id=mail, occurred_at=when("esp"), send_id=f"'s' || {some('send', people * 3)}",
          event_type="['delivered', 'delivered', 'open', 'click', 'bounce', 'unsubscribe']"

@@ -38,6 +38,18 @@ def test_a_missing_total_comes_from_the_lines() -> None:
     assert shop.build().one("transactions")["revenue_base"] == 14.5
 
 
+def test_lines_may_come_from_another_source_than_orders() -> None:
+    shop = Shop()
+    shop.link("c_1", "shop/k")
+    shop.add("products", product_id="a", category="Shoes", brand="X")
+    shop.order("k", "1", 5, None)
+    shop.line("1", "a", 2, 7.25, source="lines")
+    shop.build()
+    row = shop.one("transactions")
+    assert (row["revenue_base"], row["categories_bought"]) == (14.5, ["Shoes"])
+    assert shop.one("preferences")["inferred_categories"] == ["Shoes"]
+
+
 def test_what_was_bought_and_kept() -> None:
     shop = Shop()
     shop.link("c_1", "shop/k")

@@ -22,8 +22,9 @@ CREATE OR REPLACE TABLE standardized.web_events (
 CREATE OR REPLACE TABLE standardized.orders (
     source VARCHAR, order_id VARCHAR, record_id VARCHAR, ordered_at TIMESTAMP, status VARCHAR);
 CREATE OR REPLACE TABLE standardized.order_lines (
-    source VARCHAR, order_id VARCHAR, line_number BIGINT, product_id VARCHAR, description VARCHAR,
-    quantity BIGINT, line_base DOUBLE, ordered_at TIMESTAMP);
+    source VARCHAR, order_source VARCHAR, order_id VARCHAR, line_number BIGINT,
+    product_id VARCHAR, description VARCHAR, quantity BIGINT, line_base DOUBLE,
+    ordered_at TIMESTAMP);
 CREATE OR REPLACE TABLE standardized.products (
     source VARCHAR, product_id VARCHAR, name VARCHAR, category VARCHAR, stock BIGINT,
     is_consumable BOOLEAN, launched_at TIMESTAMP, is_active BOOLEAN);
@@ -121,7 +122,7 @@ def with_tastes(
         "standardized.order_lines",
         orders.select(
             "source", "order_id", "product_id", line_number=pl.lit(1), quantity=pl.lit(1),
-            line_base=pl.lit(10.0), ordered_at="at",
+            line_base=pl.lit(10.0), ordered_at="at", order_source="source",
         ),
     )  # fmt: skip
     add(

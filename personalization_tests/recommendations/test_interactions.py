@@ -23,13 +23,14 @@ def con() -> Any:
 
 
 def order(con: Any, number: int, days_ago: float, status: str = "completed", quantity: int = 1,
-          product: str = "p1") -> None:  # fmt: skip
+          product: str = "p1", lines: str = "shop") -> None:  # fmt: skip
     head = {"source": "shop", "order_id": f"o{number}"}
     at = shop.AS_OF - days_ago * DAY
     shop.add(con, "standardized.orders",
              [{**head, "record_id": "a", "ordered_at": at, "status": status}])  # fmt: skip
     shop.add(con, "standardized.order_lines",
-             [{**head, "line_number": 1, "product_id": product, "quantity": quantity}])  # fmt: skip
+             [{**head, "source": lines, "order_source": "shop", "line_number": 1,
+               "product_id": product, "quantity": quantity}])  # fmt: skip
 
 
 def view(con: Any, event: str, days_ago: float, name: str = "view_item", **columns: Any) -> None:
@@ -43,6 +44,11 @@ def interactions(con: Any, columns: str) -> list[tuple[Any, ...]]:
     return con.execute(
         f"SELECT {columns} FROM recommendations.interactions ORDER BY customer_id, product_id"
     ).fetchall()
+
+
+def test_lines_may_come_from_another_source_than_orders(con: Any) -> None:
+    order(con, 1, 0, lines="shop_lines")
+    assert interactions(con, "product_id, purchases") == [("p1", 1)]
 
 
 def test_kinds_are_counted_and_weighed(con: Any) -> None:

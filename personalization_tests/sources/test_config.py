@@ -16,6 +16,20 @@ from personalization_tests.sources.conftest import CRM
 
 Shop = Callable[..., Any]
 
+COMPUTED = ("source", "record_id", "order_source")
+"""Columns of the contracts that the platform fills itself."""
+
+TILL = """
+version: 1
+sources:
+  heads: {path: a, format: csv, feeds: {orders: {columns: {order_id: id}}}}
+  lines:
+    path: b
+    format: csv
+    feeds:
+      order_lines: {orders_of: heads, columns: {order_id: id}}
+"""
+
 
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
@@ -55,6 +69,24 @@ def test_mistakes(shop: Shop, old: str, new: str, sentence: str) -> None:
     assert sentence in text
     assert "sources.yaml" in text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("orders_of: heads", "orders_of: head", "feeds orders: did you mean `heads`."),
+        ("orders_of: heads", "orders_of: lines", "not a source that feeds orders: use one of head"),
+        ("feeds: {orders: {columns: {order_id: id}}}", "feeds: {}", "no source does, remove it."),
+        ("{orders: {col", "{orders: {orders_of: heads, col", "is for an order_lines feed only"),
+    ],
+)
+def test_orders_of_names_a_source_of_orders(shop: Shop, old: str, new: str, sentence: str) -> None:
+    assert shop(TILL).sources["lines"].feeds["order_lines"].orders_of == "heads"
+    with pytest.raises(
+        UserError, match=r"`sources\.(heads|lines)\.feeds\.\w+\.orders_of` is"
+    ) as error:
+        shop(TILL.replace(old, new, 1))
+    assert sentence in str(error.value)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -112,7 +144,7 @@ def test_the_names_agree_with_the_contracts() -> None:
         fillable = {
             c
             for c in tables[table]
-            if c[0] != "_" and c not in ("source", "record_id") and not c.endswith("_base")
+            if c[0] != "_" and c not in COMPUTED and not c.endswith("_base")
         }
         given = set(columns) - set(platform.READ_ONLY.get(table, ())) - {"record_id"}
         assert given == fillable, table

@@ -39,6 +39,7 @@ def test_every_line_of_the_real_shop(
         ("crm", "crm_contacts"): 2_347,
         ("loyalty", "loyalty_members"): 1_161,
         ("shop", "crm_contacts"): 1_492,
+        ("shop", "preferences"): 1_492,
         ("shop_invoices", "orders"): 10_191,
         ("shop_invoices", "order_lines"): 181_739,
         ("shop_invoices", "products"): 4_063,

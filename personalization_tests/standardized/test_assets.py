@@ -192,6 +192,36 @@ def test_wanted_spellings_come_from_a_file(tmp_path: Path) -> None:
             load_spellings(path)
 
 
+def test_lines_find_their_orders_in_the_source_that_orders_of_names(tmp_path: Path) -> None:
+    (tmp_path / "heads.csv").write_text("id,at\nA,2026-05-01\n")
+    (tmp_path / "lines.csv").write_text("id,sku,n,price\nA,p1,1,10\nA,p2,1,5\n")
+    yaml = (
+        "version: 1\nsources:\n"
+        "  heads:\n    path: heads.csv\n    format: csv\n    currency: EUR\n    feeds:\n"
+        "      orders: {columns: {order_id: id, ordered_at: at}}\n"
+        "  lines:\n    path: lines.csv\n    format: csv\n    currency: EUR\n    feeds:\n"
+        "      order_lines:\n        orders_of: heads\n"
+        "        columns: {order_id: id, product_id: sku, quantity: n, unit_price: price}\n"
+    )
+    room = dg.AssetKey(["standardized", "orders"]), dg.AssetKey(["standardized", "order_lines"])
+    resources = {
+        "warehouse": Warehouse(database=str(tmp_path / "w.duckdb")),
+        "clock": Clock(as_of="2026-10-20"),
+        "settings": Settings.model_validate(
+            {"data_dir": tmp_path, "sources": {"settle_seconds": 0}}
+        ),
+    }
+    for text, found in ((yaml, True), (yaml.replace("        orders_of: heads\n", ""), False)):
+        (tmp_path / "sources.yaml").write_text(text)
+        config = load_sources(tmp_path / "sources.yaml")
+        tables = [a for a in build_standardized_assets(config) if a.keys & {*room}]
+        check = build_standardized_checks(config)[1]
+        result = dg.materialize([*build_source_assets(config), *tables, check], resources=resources)
+        known = {e.check_name: e for e in result.get_asset_check_evaluations()}["order_is_known"]
+        assert known.passed == found
+        assert found or "name it in `orders_of`" in (known.description or "")
+
+
 def test_events_are_read_in_pieces(tmp_path: Path) -> None:
     pl.DataFrame(
         {

@@ -1,5 +1,6 @@
 """What is particular to single tables."""
 
+import dataclasses
 import datetime as dt
 
 import polars as pl
@@ -21,14 +22,17 @@ SHOP = SourceContext("shop", currency="USD", country="DE")
 
 
 def read(
-    table: str, rows: list[dict[str, str | None]], lookups: Lookups | None = None
+    table: str,
+    rows: list[dict[str, str | None]],
+    lookups: Lookups | None = None,
+    source: SourceContext = SHOP,
 ) -> pl.DataFrame:
     names = dict.fromkeys(name for row in rows for name in row)
     frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String)).with_columns(
         _batch_id=pl.lit("b"),
         _row_key=pl.format("b:{}", pl.int_range(1, pl.len() + 1).cast(pl.String).str.zfill(9)),
     )
-    return standardise(table, frame, SHOP, AS_OF, "EUR", lookups)
+    return standardise(table, frame, source, AS_OF, "EUR", lookups)
 
 
 @pytest.mark.parametrize("table", READERS)
@@ -94,6 +98,23 @@ def test_lines_are_numbered_in_file_order_and_take_the_time_of_their_order() -> 
     assert lines["ordered_at"].to_list() == [dt.datetime(2024, 1, 2), None, dt.datetime(2024, 1, 2)]
     assert lines["line_base"][0] == pytest.approx(2 * 3 / 1.0956)
     assert lines["_failed_casts"].to_list() == [[], [], ["quantity"]]
+
+
+def test_lines_of_a_source_of_their_own_belong_to_the_orders_of_another() -> None:
+    times = pl.DataFrame(
+        {
+            "source": ["till", "web"],
+            "order_id": ["A", "A"],
+            "ordered_at": [dt.datetime(2020, 1, 1), dt.datetime(2024, 1, 2)],
+        }
+    )
+    line: dict[str, str | None] = {"order_id": "A", "product_id": "p", "quantity": "1"}
+    keys = ["source", "order_source"]
+    assert read("order_lines", [line]).select(keys).row(0) == ("shop", "shop")
+    of_web = dataclasses.replace(SHOP, orders_of="web")
+    lines = read("order_lines", [line], Lookups(order_times=times), of_web)
+    assert lines.select(keys).row(0) == ("shop", "web")
+    assert lines["ordered_at"][0] == dt.datetime(2024, 1, 2)
 
 
 def test_preferences_without_an_id_are_the_address() -> None:

@@ -114,6 +114,10 @@ class Orders(StandardizedRow):
 class OrderLines(StandardizedRow):
     """A product on an order; a negative quantity is a return."""
 
+    order_source: str = pa.Field(
+        description="Source of the order: with order_id the key of orders; lines may come from a "
+        "source of their own"
+    )
     order_id: str = pa.Field(
         description="Order the line belongs to", str_length={"min_value": 1, "max_value": 200}
     )

@@ -33,6 +33,7 @@ def read_orders(reading: Reading) -> None:
 
 def read_order_lines(reading: Reading) -> None:
     """Lines of orders; numbered in file order where the source does not number them."""
+    reading.put("order_source", reading.constant(_order_source(reading)))
     reading.identifier("order_id", "product_id")
     reading.text("description")
     given = reading.whole_number("line_number")
@@ -49,12 +50,16 @@ def read_order_lines(reading: Reading) -> None:
     reading.put("line_base", (reading["unit_price_base"] * quantity).round(6))
 
 
+def _order_source(reading: Reading) -> str:
+    return reading.source.orders_of or reading.source.name
+
+
 def _time_of_order(reading: Reading) -> pl.Series:
-    """When the line's order was made: of the same source, else of whoever knows the order."""
+    """When the line's order was made: of its source, else of whoever knows the order."""
     times = reading.lookups.order_times
     if times is None or times.height == 0:
         return reading.constant(None, pl.Datetime("us"))
-    own = times.filter(pl.col("source") == reading.source.name)
+    own = times.filter(pl.col("source") == _order_source(reading))
     first = pl.concat([own, times]).unique("order_id", keep="first", maintain_order=True)
     return pl.DataFrame({"order_id": reading["order_id"]}).join(
         first, on="order_id", how="left", maintain_order="left"

@@ -36,6 +36,7 @@ class SourceContext:
     country: str | None = None
     account_system: str | None = None
     decimal: str = "."
+    orders_of: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,83 @@
+"""One writer at a time, told who holds the file; readers get a whole copy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from personalization_assets.errors import UserError
+from personalization_assets.warehouse import Warehouse, copy_to, tables, transaction
+
+HOLD = """
+import duckdb, sys
+con = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_held_file_names_the_process_that_holds_it(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        warehouse = Warehouse(database=str(path), wait_seconds=0.3)
+        with pytest.raises(UserError, match=rf"held by process {holder.pid} "), warehouse.connect():
+            pass
+    finally:
+        holder.communicate()
+
+
+def test_an_exception_inside_releases_the_file(tmp_path: Path) -> None:
+    warehouse = Warehouse(database=str(tmp_path / "w.duckdb"), wait_seconds=0)
+    with pytest.raises(RuntimeError), warehouse.connect():
+        raise RuntimeError
+    command = [
+        sys.executable,
+        "-c",
+        f"import duckdb; duckdb.connect({str(tmp_path / 'w.duckdb')!r})",
+    ]
+    assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_a_file_that_is_no_warehouse_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    path.write_bytes(b"this is not a database" * 500)
+    with (
+        pytest.raises(UserError, match="cannot be opened"),
+        Warehouse(database=str(path)).connect(),
+    ):
+        pass
+
+
+def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
+    with Warehouse(database=str(tmp_path / "w.duckdb")).connect() as con:
+        con.execute("CREATE SCHEMA r; CREATE TABLE r.t AS SELECT 1 AS a")
+        with pytest.raises(duckdb.Error), transaction(con):
+            con.execute("DROP TABLE r.t; SELECT no_such_function()")
+        assert tables(con) == ["r.t"]
+
+
+def test_readers_keep_their_copy_while_a_new_one_is_published(tmp_path: Path) -> None:
+    served = tmp_path / "serving.duckdb"
+    with Warehouse(database=str(tmp_path / "w.duckdb")).connect() as con:
+        con.execute(
+            "CREATE SCHEMA r; CREATE TABLE r.t AS SELECT 1 AS a; CREATE TABLE r.u AS SELECT 2 AS b"
+        )
+        copy_to(con, served, ["r.t"])
+        reader = duckdb.connect(str(served), read_only=True)
+        con.execute("UPDATE r.t SET a = 7")
+        copy_to(con, served, ["r.t"])
+        assert reader.execute("SELECT a FROM r.t").fetchall() == [(1,)]
+        reader.close()
+    with duckdb.connect(str(served), read_only=True) as con:
+        assert con.execute("SELECT a FROM r.t").fetchall() == [(7,)]
+        assert con.execute("SELECT count(*) FROM duckdb_tables()").fetchall() == [(1,)]
