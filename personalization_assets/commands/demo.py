@@ -70,5 +70,5 @@ def build_gallery(settings: Settings, out: Path | None, console: Console) -> Non
             f"{settings.warehouse_file} is being written: try again when the run has ended."
         ) from None
     with con:
-        page = write_gallery(con, target)
+        page = write_gallery(con, target).page
     console.print(f"E-mails to look at: [bold]{page}[/bold]")

@@ -216,11 +216,20 @@ def context_sql(
         SELECT a.send_id, a.customer_id, a.personalised
         FROM emails.audience a
         WHERE a.campaign = $campaign AND a.variant = $variant AND a.decision = 'send'
+    ), lines AS (
+        SELECT s.send_id, i.line.product_id AS product_id, 'cart' AS source, NULL AS reason,
+               greatest(coalesce(i.line.quantity, 1), 1) AS quantity, i.place AS position
+        FROM s JOIN profiles.golden_profiles p USING (customer_id)
+        CROSS JOIN LATERAL (
+            SELECT unnest(p.open_cart) AS line, generate_subscripts(p.open_cart, 1) AS place
+        ) i
+        WHERE s.personalised
     ), picks AS (
         SELECT s.send_id, t.rank AS place, t.product_id, t.source, t.reason, t.because_product_id
         FROM s JOIN recommendations.top_products t USING (customer_id)
         JOIN mail_products m USING (product_id)
-        WHERE s.personalised AND m.sellable
+        LEFT JOIN lines l ON l.send_id = s.send_id AND l.product_id = t.product_id
+        WHERE s.personalised AND m.sellable AND l.product_id IS NULL
         QUALIFY row_number() OVER (PARTITION BY s.send_id ORDER BY t.rank, t.product_id) <= $count
     ), personal AS (
         SELECT send_id, count(*) AS n FROM picks GROUP BY 1
@@ -231,7 +240,8 @@ def context_sql(
         FROM s CROSS JOIN mail_bestsellers b
         LEFT JOIN personal n USING (send_id)
         LEFT JOIN picks k ON k.send_id = s.send_id AND k.product_id = b.product_id
-        WHERE coalesce(n.n, 0) < $minimum AND k.product_id IS NULL
+        LEFT JOIN lines l ON l.send_id = s.send_id AND l.product_id = b.product_id
+        WHERE coalesce(n.n, 0) < $minimum AND k.product_id IS NULL AND l.product_id IS NULL
     ), chosen AS (
         SELECT *, row_number() OVER (PARTITION BY send_id ORDER BY place, product_id) AS position
         FROM filled QUALIFY position <= $count
@@ -242,14 +252,6 @@ def context_sql(
         FROM chosen t JOIN mail_products m USING (product_id)
         LEFT JOIN mail_products w ON w.product_id = t.because_product_id
         GROUP BY 1
-    ), lines AS (
-        SELECT s.send_id, i.line.product_id AS product_id, 'cart' AS source, NULL AS reason,
-               greatest(coalesce(i.line.quantity, 1), 1) AS quantity, i.place AS position
-        FROM s JOIN profiles.golden_profiles p USING (customer_id)
-        CROSS JOIN LATERAL (
-            SELECT unnest(p.open_cart) AS line, generate_subscripts(p.open_cart, 1) AS place
-        ) i
-        WHERE s.personalised
     ), carts AS (
         SELECT t.send_id,
                list({{{shown("cart")}, quantity: t.quantity, line_total: t.quantity * m.price}}

@@ -85,7 +85,7 @@ class Rule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     candidates: tuple[tuple[str, str], ...] = Field(default=(), alias="from")
-    wins: Literal["rank", "recency", "completeness"] = "rank"
+    wins: Literal["rank", "recency", "completeness", "agreement"] = "rank"
     sources: tuple[str, ...] = ()
     together_with: str | None = Field(default=None, alias="with")
     fill_gaps: bool = False
@@ -179,6 +179,10 @@ def _check_rule(
                 f"{where}: '{name}' ranks the source '{source}', which sources.yaml does not have; "
                 f"use one of {_listed(sorted(known_sources))}."
             )
+    if rule.wins == "agreement" and kind != "VARCHAR":
+        raise UserError(
+            f"{where}: '{name}' is {kind}, and `wins: agreement` is for text; use recency or rank."
+        )
     if rule.avoid and name != "email":
         raise UserError(f"{where}: `avoid` is for 'email' only; remove it from '{name}'.")
     leader = rule.together_with

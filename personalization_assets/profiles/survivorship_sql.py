@@ -32,6 +32,7 @@ def compile_rules(rules: Mapping[str, Rule]) -> str:
     parts = [
         "customers AS (SELECT DISTINCT customer_id FROM identity.links)",
         *(t.facts() for t in tables),
+        *(_votes(n, r) for n, r in rules.items() if r.wins == "agreement" and r.candidates),
         *(t.best() for t in tables),
         "side_by_side AS (\n  SELECT c.customer_id,"
         f" greatest({updated}, NULL)::TIMESTAMP AS updated_at"
@@ -101,8 +102,13 @@ class _Table:
             if avoid
             else ""
         )
+        said = "".join(
+            f" lower(strip_accents(f.{column})) AS {name}_said,"
+            for name, column in self.fed.items()
+            if self.rules[name].wins == "agreement"
+        )
         return (
-            f"{self.name}_facts AS (\n  SELECT l.customer_id, f.*,"
+            f"{self.name}_facts AS (\n  SELECT l.customer_id, f.*,{said}"
             f" f.source || '/' || f.record_id AS origin,"
             f" coalesce(-epoch_us(f.said_at), {UNDATED}) AS age{avoided}\n  FROM (\n    {rows}\n"
             f"  ) AS f\n  INNER JOIN identity.links AS l"
@@ -133,10 +139,15 @@ class _Table:
                     else f"NULL::{ATTRIBUTES[follower]} AS {name}_{follower}"
                 )
         listed = ",\n    ".join(columns)
+        counted = "".join(
+            f"\n    LEFT JOIN {name}_votes USING (customer_id, {name}_said)"
+            for name in self.fed
+            if self.rules[name].wins == "agreement"
+        )
         return (
             f"{self.name}_best AS (\n"
             f"  SELECT customer_id, max(said_at) AS updated_at,\n    {listed}"
-            f"\n  FROM (\n    SELECT *{places}\n    FROM {self.name}_facts\n  ) AS placed"
+            f"\n  FROM (\n    SELECT *{places}\n    FROM {self.name}_facts{counted}\n  ) AS placed"
             f"\n  GROUP BY customer_id\n)"
         )
 
@@ -157,22 +168,41 @@ class _Table:
             cases = " ".join(f"WHEN {_literal(s)} THEN {i}" for i, s in enumerate(rule.sources))
             source = f"CASE source {cases} ELSE {len(rule.sources)} END"
             keys.insert(1 if rule.wins == "recency" else 0, source)
-        if rule.wins == "completeness":
-            keys.insert(0, f"-length({self.fed[name]}::VARCHAR)")
+        if rule.wins in ("completeness", "agreement"):
+            keys.insert(0, self._key(name))
         if rule.avoid:
             keys.insert(0, "avoided")
         return ", ".join(keys)
 
+    def _key(self, name: str) -> str:
+        """What a rule compares between tables; the least wins."""
+        keys = {
+            "recency": "age",
+            "completeness": f"-length({self.fed[name]}::VARCHAR)",
+            "agreement": f"-{name}_votes",
+        }
+        return keys[self.rules[name].wins]
+
     def _extras(self, name: str) -> dict[str, str]:
         rule = self.rules[name]
         extras = {"origin": "origin"}
-        if rule.wins == "recency":
-            extras["key"] = "age"
-        elif rule.wins == "completeness":
-            extras["key"] = f"-length({self.fed[name]}::VARCHAR)"
+        if rule.wins != "rank":
+            extras["key"] = self._key(name)
         if rule.avoid:
             extras["avoided"] = "avoided"
         return extras
+
+
+def _votes(name: str, rule: Rule) -> str:
+    """How many of a customer's records say the same, whatever its case and accents."""
+    said = "\n    UNION ALL ".join(
+        f"SELECT customer_id, {name}_said FROM {table}_facts" for table in _from(rule)
+    )
+    return (
+        f"{name}_votes AS (\n  SELECT customer_id, {name}_said, count(*) AS {name}_votes\n"
+        f"  FROM (\n    {said}\n  ) AS said\n"
+        f"  WHERE {name}_said IS NOT NULL\n  GROUP BY customer_id, {name}_said\n)"
+    )
 
 
 def _pick(name: str, rule: Rule) -> str:

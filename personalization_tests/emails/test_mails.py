@@ -178,6 +178,19 @@ def test_people_without_recommendations_get_best_sellers(shop: Shop) -> None:
         assert text.count("\n* ") >= 4
 
 
+def test_what_lies_in_the_basket_is_not_recommended(shop: Shop) -> None:
+    both = """FROM profiles.golden_profiles p JOIN recommendations.top_products t USING (customer_id)
+              WHERE list_contains(list_transform(p.open_cart, lambda x: x.product_id), t.product_id)"""
+    assert shop.rows(f"SELECT count(*) > 0 {both}") == [(True,)]
+    for (text,) in shop.rows(
+        "SELECT text FROM emails.batches WHERE campaign = 'abandoned_cart' AND status = 'rendered'"
+    ):
+        basket = set(re.findall(r"^\* (.+), \d+ x ", text, re.M))
+        recommended = set(re.findall(r"^\* (.+), €", text, re.M))
+        assert basket
+        assert not basket & recommended
+
+
 def test_a_cart_that_sold_out_gives_no_mail(shop: Shop) -> None:
     rows = shop.rows("SELECT status, reason, html FROM emails.batches WHERE status <> 'rendered'")
     assert rows

@@ -196,3 +196,14 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     file.write_text("version: 1\nattributes: {email: {from: []}}", encoding="utf-8")
     with pytest.raises(UserError, match="'given_name' has no rule"):
         read_rules(file, set())
+
+
+def test_one_system_that_swapped_the_names_is_outvoted() -> None:
+    shop = Shop()
+    shop.add("crm_contacts", "crm", record_id="a", given_name="Dreyer", family_name="Zoë")
+    shop.add("loyalty_members", "club", record_id="b", given_name="ZOE", family_name="Dreyer")
+    shop.order("shop:1", "o1", 3, 10, given_name="Zoë", family_name="Dreyer")
+    shop.link("c_1", "crm/a", "club/b", "shop/shop:1")
+    row = shop.build().one("attributes")
+    assert (row["given_name"], row["family_name"]) == ("ZOE", "Dreyer")
+    assert row["given_name_origin"] == row["family_name_origin"] == "club/b"
