@@ -61,27 +61,22 @@ def account_pairs(work: duckdb.DuckDBPyConnection) -> None:
     each name is a group of its own, and what has no name goes with the first name.
     """
     work.execute(
-        f"""
+        """
         CREATE OR REPLACE TABLE account_pairs AS
         WITH keyed AS (
-            SELECT DISTINCT m.account_key AS key, n.unique_id, n.first_name, n.last_name,
-                n.first_canon, n.first_initial
+            SELECT DISTINCT m.account_key AS key, n.unique_id, n.first_canon
             FROM nodes AS n JOIN members AS m ON m.node = n.unique_id
             WHERE m.account_key IS NOT NULL
-        ),
-        spellings AS (
-            SELECT key, first_name, last_name, first_canon, first_initial FROM keyed GROUP BY ALL
-        ),
-        contradicting AS (
-            SELECT DISTINCT a.key FROM spellings AS a JOIN spellings AS b ON a.key = b.key
-            WHERE {first_names_conflict("a", "b")}
+            UNION
+            SELECT account_key, unit, NULL FROM bare WHERE account_key IS NOT NULL
         ),
         grouped AS (
             SELECT k.key, k.unique_id,
-                CASE WHEN c.key IS NULL THEN '' ELSE coalesce(k.first_canon, min_by(k.first_canon,
-                    k.unique_id) FILTER (k.first_canon IS NOT NULL) OVER (PARTITION BY k.key)) END
+                CASE WHEN c.account_key IS NULL THEN '' ELSE coalesce(k.first_canon,
+                    min_by(k.first_canon, k.unique_id) FILTER (k.first_canon IS NOT NULL)
+                        OVER (PARTITION BY k.key)) END
                     AS person
-            FROM keyed AS k LEFT JOIN contradicting AS c ON c.key = k.key
+            FROM keyed AS k LEFT JOIN contradicting AS c ON c.account_key = k.key
         )
         SELECT min(unique_id) OVER (PARTITION BY key, person) AS l, unique_id AS r
         FROM grouped

@@ -58,9 +58,12 @@ class Matches(pa.DataFrameModel):
         ge=0, le=1, description="That they are two people who live together", metadata=PROBABILITY
     )
     cause: str = pa.Field(
-        isin=["exact", "account", "decision", "model"],
-        description="exact: same description; account: same account; decision: a person said so; "
-        "model: scored",
+        isin=["exact", "account", "decision", "model", "owner_l", "owner_r", "name_l", "name_r"],
+        description="exact: same description, or nothing beyond the account's other record; "
+        "account: same account; decision: a person said so; model: scored; owner_l, owner_r: the "
+        "left or right record uses the mailbox or device that is all the other one holds, and "
+        "match_probability is the chance that it is theirs; name_l, name_r: the same where a name "
+        "is all",
     )
     model_version: str = pa.Field(description="Model that scored the pair")
 
@@ -92,7 +95,7 @@ class Links(pa.DataFrameModel):
         metadata=PROBABILITY,
     )
     linked_by: str = pa.Field(
-        isin=["alone", "exact", "account", "decision", "model"],
+        isin=["alone", "exact", "account", "decision", "model", "owner", "name"],
         description="What ties it: see identity.matches; alone: nothing else of this customer",
     )
 

@@ -22,6 +22,7 @@ from personalization_assets.identity.clustering import (
 )
 from personalization_assets.identity.consolidation import carry_over
 from personalization_assets.identity.matching import components
+from personalization_assets.identity.owners import give_to_owners
 from personalization_assets.identity.settings import IdentitySettings
 
 Ints = NDArray[np.int64]
@@ -115,7 +116,7 @@ def _cluster(
     rows = work.sql(
         """SELECT l, r, weight, p, p_home, cause = 'account' AS account,
             cause = 'decision' AS decided
-        FROM pair WHERE cause <> 'exact' ORDER BY l, r"""
+        FROM pair WHERE cause IN ('model', 'account', 'decision') ORDER BY l, r"""
     ).fetchnumpy()
     p = np.asarray(rows["p"], np.float64)
     value = evidence(
@@ -137,6 +138,14 @@ def _cluster(
     )
     exact = work.sql("SELECT l, r FROM pair WHERE cause = 'exact' ORDER BY l, r").fetchnumpy()
     clusters.labels[np.asarray(exact["r"])] = clusters.labels[np.asarray(exact["l"])]
+    owned = work.sql(
+        """
+        SELECT if(ends_with(cause, '_l'), r, l) AS faint,
+            if(ends_with(cause, '_l'), l, r) AS user, p, starts_with(cause, 'owner') AS by_use
+        FROM pair WHERE contains(cause, '_') ORDER BY faint, user
+        """
+    ).fetchall()
+    clusters.labels = give_to_owners(clusters.labels, owned, settings.match_threshold)
     return clusters
 
 
@@ -144,9 +153,9 @@ def _cluster(
 _BONDS = """
 CREATE OR REPLACE TABLE bonds AS
 WITH inside AS (
-    SELECT p.l, p.r, p.p, p.cause,
-        CASE p.cause WHEN 'decision' THEN 0 WHEN 'exact' THEN 1 WHEN 'account' THEN 2 ELSE 3 END
-            AS rank
+    SELECT p.l, p.r, p.p, split_part(p.cause, '_', 1) AS cause,
+        CASE split_part(p.cause, '_', 1) WHEN 'decision' THEN 0 WHEN 'exact' THEN 1
+            WHEN 'account' THEN 2 WHEN 'model' THEN 3 WHEN 'owner' THEN 4 ELSE 5 END AS rank
     FROM pair AS p
     JOIN cluster_of AS a ON a.rid = p.l
     JOIN cluster_of AS b ON b.rid = p.r AND b.cluster = a.cluster
@@ -227,6 +236,7 @@ def _review_queue(
         f"""
         WITH doubtful AS (
             SELECT 'pair' AS kind, CASE WHEN p.cause = 'decision' THEN 'decided'
+                    WHEN contains(p.cause, '_') THEN 'several people could be meant'
                     WHEN p.p >= {settings.match_threshold} THEN 'other records speak against it'
                     ELSE 'between the thresholds' END AS reason,
                 p.l, p.r, p.p, 2 AS records,

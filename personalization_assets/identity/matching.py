@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from personalization_assets.identity.blocking import account_pairs, candidate_pairs
 from personalization_assets.identity.model import Model
 from personalization_assets.identity.normalise import prepare
+from personalization_assets.identity.owners import owners
 from personalization_assets.identity.scoring import score
 from personalization_assets.identity.settings import IdentitySettings
 
@@ -23,11 +24,13 @@ def match(work: duckdb.DuckDBPyConnection, model: Model, settings: IdentitySetti
     candidate_pairs(work, model.comparisons.blocking, settings)
     account_pairs(work)
     _decided_pairs(work)
+    owners(work, settings)
     score(work, model, "pairs", "scored")
     size = int(work.sql("SELECT coalesce(max(rid), 0) FROM members").fetchall()[0][0])
     edges = work.sql(
         f"""
         SELECT l, r FROM scored WHERE p >= {settings.match_threshold}
+            AND l NOT IN (SELECT node FROM faint) AND r NOT IN (SELECT node FROM faint)
         UNION ALL SELECT l, r FROM account_pairs
         UNION ALL SELECT l, r FROM decided_pairs WHERE verdict = 'same'
         """
@@ -102,24 +105,32 @@ def _rows_sql(version: str, settings: IdentitySettings) -> str:
             coalesce(e.p_home, 0.0) AS p_home,
             d.verdict,
             k.l IS NOT NULL AS account,
-            x.label IS NOT NULL AND x.label = y.label AS inside
+            x.label IS NOT NULL AND x.label = y.label AS inside,
+            f.node IS NOT NULL AS faint_l, g.node IS NOT NULL AS faint_r
         FROM every AS e
         FULL JOIN certain AS c ON c.l = e.l AND c.r = e.r
         LEFT JOIN decided_pairs AS d ON d.l = coalesce(e.l, c.l) AND d.r = coalesce(e.r, c.r)
         LEFT JOIN account_pairs AS k ON k.l = coalesce(e.l, c.l) AND k.r = coalesce(e.r, c.r)
         LEFT JOIN component AS x ON x.node = coalesce(e.l, c.l)
         LEFT JOIN component AS y ON y.node = coalesce(e.r, c.r)
+        LEFT JOIN faint AS f ON f.node = coalesce(e.l, c.l)
+        LEFT JOIN faint AS g ON g.node = coalesce(e.r, c.r)
+        WHERE f.node IS NULL OR g.node IS NULL
     ),
     kept AS (
         SELECT l, r, weight,
             CASE verdict WHEN 'same' THEN 1.0 WHEN 'different' THEN 0.0 ELSE p END AS p, p_home,
             CASE WHEN verdict IS NOT NULL THEN 'decision' WHEN account THEN 'account'
-                ELSE 'model' END AS cause
+                WHEN faint_l THEN 'name_r' WHEN faint_r THEN 'name_l' ELSE 'model' END AS cause
         FROM rows
         WHERE p >= {settings.keep_threshold} OR p_home >= {settings.household_threshold}
             OR verdict IS NOT NULL OR account OR inside
         UNION ALL
         SELECT node, rid, 100.0, 1.0, 0.0, 'exact' FROM members WHERE node <> rid
+        UNION ALL
+        SELECT least(bare, owner), greatest(bare, owner), 0.0, p, 0.0,
+            CASE WHEN bare < owner THEN 'owner_r' ELSE 'owner_l' END
+        FROM owners
     )
     SELECT a.source AS source_l, a.record_id AS record_id_l, b.source AS source_r,
         b.record_id AS record_id_r, weight AS match_weight, p AS match_probability,

@@ -2,7 +2,8 @@
 
 Reads a table `records` (columns of `identity.records`) on a working connection and leaves there:
 `members` (every record and its node), `nodes` (one row per distinct person-like description, the
-input of everything probabilistic) and `junk` (identifiers that are ignored, and why).
+input of everything probabilistic), what says too little to be one (`bare`, `faint`)
+and `junk` (identifiers that are ignored, and why).
 """
 
 import csv
@@ -12,6 +13,7 @@ from importlib import resources
 import duckdb
 import pyarrow as pa
 
+from personalization_assets.identity.blocking import first_names_conflict
 from personalization_assets.identity.settings import IdentitySettings
 
 # Words that name a kind of street or a part of a house. What is left is the street's own name.
@@ -104,11 +106,73 @@ SELECT
     nullif({_merged("city")}, '') AS city,
     device
 FROM parts
-ORDER BY rid
+ORDER BY rid;
+
+CREATE OR REPLACE TABLE normal AS
+SELECT n.*, coalesce(nick.name, n.first_word) AS first_canon
+FROM normal AS n LEFT JOIN nicknames AS nick ON nick.short = n.first_word
+ORDER BY n.rid
 """
 
-# A record without a name under an account whose other records agree on one takes that name: web
-# visits and orders then say who they belong to, and a shared device no longer looks like a match.
+_NAMELESS = "first_name IS NULL AND last_name IS NULL"
+_FILLABLE = ("email", "phone", "dob", "device")
+_ADDRESS = ("street", "house_no", "postcode", "city")
+
+# Orders, web visits and consents of an account often carry nothing but the account. Such a record
+# is no second witness: compared by itself it would repeat what the account's other record says, in
+# training and in clustering. So it is folded into the account's fullest record, which takes over
+# what only the folded record knows (the device, mostly). `lead` is that record's rid.
+_FOLD = f"""
+CREATE OR REPLACE TABLE contradicting AS
+WITH spellings AS (
+    SELECT DISTINCT account_key, first_name, last_name, first_canon,
+        first_name[1] AS first_initial
+    FROM normal WHERE account_key IS NOT NULL AND first_name IS NOT NULL
+)
+SELECT DISTINCT a.account_key
+FROM spellings AS a JOIN spellings AS b ON a.account_key = b.account_key
+WHERE {first_names_conflict("a", "b")};
+
+CREATE OR REPLACE TABLE lead AS
+WITH free AS (
+    SELECT * FROM normal
+    ANTI JOIN decided USING (source, record_id)
+    ANTI JOIN contradicting USING (account_key)
+    WHERE account_key IS NOT NULL
+),
+fullest AS (
+    SELECT * FROM free
+    QUALIFY row_number() OVER (PARTITION BY account_key ORDER BY
+        (first_name IS NOT NULL)::INT + (last_name IS NOT NULL)::INT DESC,
+        {" + ".join(f"({c} IS NOT NULL)::INT" for c in (*_FILLABLE, *_ADDRESS))} DESC, rid) = 1
+)
+SELECT f.account_key, f.rid, {", ".join(f"f.{c}" for c in _ADDRESS)},
+    {
+    ", ".join(
+        f"coalesce(f.{c}, min_by(n.{c}, n.rid) FILTER (n.{c} IS NOT NULL)) AS {c}"
+        for c in _FILLABLE
+    )
+}
+FROM fullest AS f
+JOIN (SELECT * FROM free WHERE {_NAMELESS}) AS n
+    ON n.account_key = f.account_key AND n.rid <> f.rid
+GROUP BY f.account_key, f.rid, {", ".join(f"f.{c}" for c in (*_FILLABLE, *_ADDRESS))};
+
+CREATE OR REPLACE TABLE normal AS
+SELECT n.* REPLACE ({", ".join(f"coalesce(n.{c}, own.{c}) AS {c}" for c in _FILLABLE)}),
+    coalesce(l.rid, n.rid) AS lead
+FROM normal AS n
+LEFT JOIN lead AS own ON own.rid = n.rid
+LEFT JOIN (SELECT source, record_id, true AS yes FROM decided) AS d
+    ON d.source = n.source AND d.record_id = n.record_id
+LEFT JOIN lead AS l ON l.account_key = n.account_key AND l.rid <> n.rid
+    AND n.first_name IS NULL AND n.last_name IS NULL AND d.yes IS NULL
+    AND {" AND ".join(f"coalesce(n.{c} = l.{c}, n.{c} IS NULL)" for c in (*_FILLABLE, *_ADDRESS))}
+ORDER BY n.rid
+"""
+
+# What is left without a name under an account takes the name on which the account's other records
+# agree: then a shared device or mailbox no longer looks like a match.
 _BORROW = """
 CREATE OR REPLACE TABLE normal AS
 WITH named AS (
@@ -116,6 +180,7 @@ WITH named AS (
         account_key,
         min(first_name) AS first_name,
         min(first_word) AS first_word,
+        min(first_canon) AS first_canon,
         min(last_name) AS last_name,
         min(dob) AS dob
     FROM normal
@@ -125,16 +190,15 @@ WITH named AS (
         AND count(DISTINCT dob) <= 1
 )
 SELECT n.* REPLACE (
-    CASE WHEN n.last_name IS NULL AND n.first_name IS NULL
-        THEN a.first_name ELSE n.first_name END AS first_name,
-    CASE WHEN n.last_name IS NULL AND n.first_name IS NULL
-        THEN a.first_word ELSE n.first_word END AS first_word,
-    CASE WHEN n.last_name IS NULL AND n.first_name IS NULL
-        THEN a.last_name ELSE n.last_name END AS last_name,
-    CASE WHEN n.last_name IS NULL AND n.first_name IS NULL AND n.dob IS NULL
-        THEN a.dob ELSE n.dob END AS dob
+    coalesce(n.first_name, a.first_name) AS first_name,
+    coalesce(n.first_word, a.first_word) AS first_word,
+    coalesce(n.first_canon, a.first_canon) AS first_canon,
+    coalesce(n.last_name, a.last_name) AS last_name,
+    coalesce(n.dob, a.dob) AS dob
 )
-FROM normal AS n LEFT JOIN named AS a ON a.account_key = n.account_key
+FROM normal AS n
+LEFT JOIN named AS a ON a.account_key = n.account_key
+    AND n.first_name IS NULL AND n.last_name IS NULL
 ORDER BY n.rid
 """
 
@@ -150,12 +214,9 @@ _ENOUGH = """(
 _COMPARED = "first_name, last_name, email, phone, dob, street, house_no, postcode, city, device"
 
 _NODES = f"""
-CREATE OR REPLACE TABLE members AS
+CREATE OR REPLACE TABLE described AS
 SELECT
-    rid,
-    source,
-    record_id,
-    account_key,
+    rid, source, record_id, account_key, decided,
     CASE WHEN {_ENOUGH} AND NOT decided
         THEN min(rid) OVER (PARTITION BY account_key, {_COMPARED}, {_ENOUGH}, decided) ELSE rid
     END AS node
@@ -163,34 +224,61 @@ FROM (
     -- What a person decided about must stay apart to be kept apart.
     SELECT n.*, d.record_id IS NOT NULL AS decided
     FROM normal AS n LEFT JOIN decided AS d USING (source, record_id)
+    WHERE n.lead = n.rid
+);
+
+CREATE OR REPLACE TABLE base AS
+SELECT
+    n.rid AS unique_id,
+    n.account_key,
+    n.first_name, n.last_name, n.street, n.house_no, n.postcode, n.city, n.first_canon,
+    CASE WHEN je.value IS NULL THEN n.email END AS email,
+    CASE WHEN jp.value IS NULL THEN n.phone END AS phone,
+    CASE WHEN jb.value IS NULL THEN n.dob END AS dob,
+    CASE WHEN jd.value IS NULL THEN n.device END AS device
+FROM normal AS n
+SEMI JOIN described AS m ON m.node = n.rid
+LEFT JOIN junk AS je ON je.kind = 'email' AND je.value = n.email
+LEFT JOIN junk AS jp ON jp.kind = 'phone' AND jp.value = n.phone
+LEFT JOIN junk AS jb ON jb.kind = 'dob' AND jb.value = n.dob
+LEFT JOIN junk AS jd ON jd.kind = 'device' AND jd.value = n.device;
+
+CREATE OR REPLACE TABLE bare AS
+WITH empty AS (
+    SELECT b.unique_id AS node, b.account_key, b.email, b.device
+    FROM base AS b
+    ANTI JOIN described AS d ON d.node = b.unique_id AND d.decided
+    WHERE {_NAMELESS} AND dob IS NULL AND phone IS NULL AND street IS NULL
 )
-ORDER BY rid;
+SELECT node, account_key, email, device,
+    CASE WHEN email IS NULL THEN node ELSE min(node) OVER (PARTITION BY email) END AS unit
+FROM empty
+-- An account that knows more says whose the record is.
+ANTI JOIN (
+    SELECT account_key FROM base ANTI JOIN empty ON empty.node = base.unique_id
+) AS known USING (account_key);
+
+CREATE OR REPLACE TABLE faint AS
+SELECT unique_id AS node FROM base
+ANTI JOIN bare ON bare.node = base.unique_id
+ANTI JOIN described AS d ON d.node = base.unique_id AND d.decided
+WHERE account_key IS NULL AND email IS NULL AND phone IS NULL AND dob IS NULL AND street IS NULL
+    AND device IS NULL;
+
+CREATE OR REPLACE TABLE members AS
+SELECT n.rid, n.source, n.record_id, n.account_key, coalesce(b.unit, d.node) AS node
+FROM normal AS n
+JOIN described AS d ON d.rid = n.lead
+LEFT JOIN bare AS b ON b.node = d.node
+ORDER BY n.rid;
 
 CREATE OR REPLACE TABLE nodes AS
-WITH base AS (
-    SELECT
-        n.rid AS unique_id,
-        n.account_key,
-        n.first_name, n.last_name, n.street, n.house_no, n.postcode, n.city,
-        CASE WHEN je.value IS NULL THEN n.email END AS email,
-        CASE WHEN jp.value IS NULL THEN n.phone END AS phone,
-        CASE WHEN jb.value IS NULL THEN n.dob END AS dob,
-        CASE WHEN jd.value IS NULL THEN n.device END AS device,
-        coalesce(nick.name, n.first_word) AS first_canon
-    FROM normal AS n
-    SEMI JOIN members AS m ON m.node = n.rid
-    LEFT JOIN nicknames AS nick ON nick.short = n.first_word
-    LEFT JOIN junk AS je ON je.kind = 'email' AND je.value = n.email
-    LEFT JOIN junk AS jp ON jp.kind = 'phone' AND jp.value = n.phone
-    LEFT JOIN junk AS jb ON jb.kind = 'dob' AND jb.value = n.dob
-    LEFT JOIN junk AS jd ON jd.kind = 'device' AND jd.value = n.device
-),
-parts AS (
+WITH parts AS (
     SELECT
         *,
         nullif(split_part(email, '@', 1), '') AS email_local,
         nullif(split_part(email, '@', 2), '') AS email_domain
-    FROM base
+    FROM base ANTI JOIN bare ON bare.node = base.unique_id
 ),
 handles AS (
     -- Local parts that restate nobody's name, used under one last name only.
@@ -205,17 +293,21 @@ handles AS (
 )
 SELECT
     p.*,
-    first_name[1] AS first_initial,
-    last_name[1:3] AS last_start,
-    CASE WHEN first_canon IS NOT NULL AND last_name IS NOT NULL
-        THEN least(first_canon, last_name) || ' ' || greatest(first_canon, last_name) END AS names,
-    CASE WHEN length(first_name) > 2 AND length(last_name) > 2
-        THEN least(first_name[1:3], last_name[1:3]) || greatest(first_name[1:3], last_name[1:3])
+    p.first_name[1] AS first_initial,
+    p.last_name[1:3] AS last_start,
+    CASE WHEN first_canon IS NOT NULL AND p.last_name IS NOT NULL
+        THEN least(first_canon, p.last_name) || ' ' || greatest(first_canon, p.last_name)
+    END AS names,
+    CASE WHEN length(p.first_name) > 2 AND length(p.last_name) > 2
+        THEN least(p.first_name[1:3], p.last_name[1:3])
+            || greatest(p.first_name[1:3], p.last_name[1:3])
     END AS name_starts,
     p.email_local[1:6] AS email_start,
+    regexp_replace({_merged("p.email_local")}, '[^a-z]', '', 'g') AS email_name,
     regexp_replace(p.email_local, '[^0-9]', '', 'g') AS email_digits,
     h.email_local AS email_handle
-FROM parts AS p LEFT JOIN handles AS h ON h.email_local = p.email_local
+FROM parts AS p
+LEFT JOIN handles AS h ON h.email_local = p.email_local
 ORDER BY unique_id
 """
 
@@ -265,6 +357,9 @@ def prepare(
 ) -> None:
     """Build `members`, `nodes` and `junk` from the tables `records` and `decisions`.
 
+    Also `bare` (node, account_key, email, device, unit): nodes that are only a mailbox or a device,
+    not in `nodes`; `faint` (node): nodes that are only a name; `contradicting` (account_key).
+
     A node's `unique_id` is the position of its first record in (source, record_id) order, so it
     depends on nothing but the records.
     """
@@ -277,10 +372,10 @@ def prepare(
         UNION SELECT source_r, record_id_r FROM decisions"""
     )
     work.execute(_NORMAL)
+    work.execute(_FOLD)
     work.execute(_BORROW)
     work.execute(_junk_sql(settings))
-    for statement in _NODES.split(";"):
-        work.execute(statement)
+    work.execute(_NODES)
 
 
 def _create(work: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

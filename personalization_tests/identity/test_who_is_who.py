@@ -20,6 +20,9 @@ ANNA = {
 }
 
 
+DESCRIPTION = ("given_name", "family_name", "email", "phone", "birth_date", "street", "postcode")
+
+
 def test_the_town_is_sorted_out_well(
     resolved: Result, townsfolk: tuple[pl.DataFrame, pl.DataFrame]
 ) -> None:
@@ -112,7 +115,72 @@ def test_records_of_an_account_are_one_person(model: Model) -> None:
         model,
     )
     assert found.links["customer_id"].n_unique() == 1
-    assert set(found.links["linked_by"]) == {"account"}
+    # The web record says nothing beyond the contact, the order has an address of its own.
+    assert set(found.links["linked_by"]) == {"account", "exact"}
+
+
+def test_orders_that_hold_only_the_account_change_nothing(
+    townsfolk: tuple[pl.DataFrame, pl.DataFrame],
+) -> None:
+    crm = townsfolk[0].with_columns(
+        account_key=pl.when(source="shop").then("shop:" + pl.col("record_id"))
+    )
+    accounts = crm.filter(pl.col("account_key").is_not_null())
+    empty = [pl.lit(None, t).alias(c) for c, t in crm.schema.items() if c in DESCRIPTION]
+    orders = accounts.with_columns(*empty, source=pl.lit("web"))
+    alone, both = resolve(crm), resolve(pl.concat([crm, orders]))
+    assert alone.model.m == both.model.m
+    scores = [dict(evaluate(f.links, townsfolk[1]).iter_rows()) for f in (alone, both)]
+    assert scores[0] == scores[1]
+    bought = both.links.filter(source="web").join(
+        both.links.filter(source="shop"), on="record_id", suffix="_shop"
+    )
+    assert (bought["customer_id"] == bought["customer_id_shop"]).all()
+
+
+def test_a_mailbox_goes_to_its_user_who_has_another_one_too(model: Model) -> None:
+    found = resolve(
+        records(
+            {"id": "crm", **ANNA, "account_key": "shop:1"},
+            {"id": "work", **ANNA, "email": "ak@firm.example", "account_key": "shop:1"},
+            {"id": "mails", "email": ANNA["email"]},
+        ),
+        model,
+    )
+    assert found.links["customer_id"].n_unique() == 1
+    assert found.links.filter(record_id="mails")["linked_by"].to_list() == ["owner"]
+
+
+def test_a_family_mailbox_goes_to_whose_name_it_bears_or_to_nobody(model: Model) -> None:
+    home = {k: ANNA[k] for k in ("family_name", "street", "postcode")}
+    names = ["Annabel", "Viktor"]
+
+    def owner(address: str) -> tuple[Result, str]:
+        rows = [{"id": n, **home, "given_name": n, "email": address} for n in names]
+        found = resolve(records(*rows, {"id": "mails", "email": address}), model)
+        assert not found.together("Annabel", "Viktor")
+        return found, found.customer("mails")
+
+    found, customer = owner("viktor.kowalewski@mail.example")
+    assert customer == found.customer("Viktor")
+    found, customer = owner("sunny1234@mail.example")
+    assert customer not in {found.customer(n) for n in names}
+    assert "several people could be meant" in found.review["reason"].to_list()
+
+
+def test_a_mere_name_joins_no_namesakes(model: Model) -> None:
+    name = {"given_name": "Annabel", "family_name": "Kowalewski"}
+    found = resolve(
+        records(
+            {"id": "north", **ANNA},
+            {"id": "south", **name, "email": "ak@post.example", "birth_date": dt.date(1951, 7, 30)},
+            {"id": "handle", **name},
+        ),
+        model,
+    )
+    assert not found.together("north", "south")
+    assert not found.together("handle", "north")
+    assert not found.together("handle", "south")
 
 
 def test_two_people_under_one_account_stay_two(model: Model) -> None:
