@@ -6,6 +6,7 @@ Every mistake of a user ends in one sentence on standard error and exit code 1.
 import datetime as dt
 import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ class _Group(click.Group):
         except UserError as error:
             click.echo(f"personalize: {error}", err=True)
             ctx.exit(1)
+        except KeyboardInterrupt:
+            ctx.exit(130)
 
 
 @click.group(cls=_Group, context_settings={"max_content_width": 100})
@@ -35,6 +38,7 @@ class _Group(click.Group):
 def main(ctx: click.Context, settings_file: Path | None) -> None:
     """Customer data in, personal e-mails out."""
     logging.getLogger("dagster").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"dagster\b")
     ctx.obj = settings_file
 
 

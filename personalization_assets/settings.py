@@ -5,6 +5,7 @@ wins over the file for the fields at the top level. Each room's settings are a m
 """
 
 import datetime as dt
+import difflib
 import os
 from functools import cached_property
 from pathlib import Path
@@ -45,7 +46,11 @@ class Settings(BaseModel):
     time_zone: str = Field(default="UTC", description="Of schedules and of people without one")
     seed: int = Field(default=20, ge=0, description="Where chance is used, it starts here")
     threads: int = Field(default=2, ge=1, le=256, description="Threads of DuckDB and of training")
-    memory_limit: str = Field(default="2GB", description="What DuckDB may use before it spills")
+    memory_limit: str = Field(
+        default="2GB",
+        pattern=r"^\d+(\.\d+)? ?([KMGT]i?B|%)$",
+        description="What DuckDB may use before it spills, like 2GB",
+    )
 
     sources: SourcesSettings = Field(default_factory=SourcesSettings)
     standardized: StandardizedSettings = Field(default_factory=StandardizedSettings)
@@ -91,8 +96,8 @@ class Settings(BaseModel):
 
     @cached_property
     def truth_file(self) -> Path:
-        """Who is who, where somebody knows; may be absent."""
-        return self.truth or self.data_dir / "landing" / "truth" / "truth.csv"
+        """Who is who, where somebody knows; may be absent. The sample's lies with its sources."""
+        return self.truth or self.sources_file.parent / "landing" / "truth" / "truth.csv"
 
     def sql_variables(self, as_of: dt.datetime) -> dict[str, Any]:
         """What SQL models may read with `getvariable`: as_of, base_currency, `<room>__<field>`."""
@@ -126,10 +131,15 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     if file.exists():
         try:
             values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            reason = " ".join(str(error).split())
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
             raise UserError(
-                f"{file} is not readable YAML: {reason}. Correct the line it names."
+                f"{file} is not readable YAML{place}: {error.problem}; correct that line."
+            ) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(
+                f"{file} cannot be read as UTF-8 text ({type(error).__name__})."
             ) from None
         if not isinstance(values, dict):
             raise UserError(f"{file} must hold settings as `name: value` lines.")
@@ -145,6 +155,21 @@ def load_settings(path: Path | None = None, **overrides: Any) -> Settings:
     try:
         return Settings(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise UserError(f"{file}: `{where}` is not valid: {first['msg']}.") from None
+        raise UserError(f"{file}: {_problem(error)}.") from None
+
+
+def _problem(error: ValidationError) -> str:
+    """The first mistake; a misspelt name says more than what else it leads to."""
+    errors = error.errors(include_url=False, include_input=False)
+    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
+    where = ".".join(str(part) for part in first["loc"]) or "settings"
+    if first["type"] != "extra_forbidden":
+        message = first["msg"].removeprefix("Value error, ")
+        return f"`{where}` is not valid: {message[0].lower()}{message[1:]}"
+    known = Settings.model_fields
+    for part in first["loc"][:-1]:
+        room = known[str(part)].annotation if str(part) in known else None
+        known = getattr(room, "model_fields", {})
+    close = difflib.get_close_matches(str(first["loc"][-1]), list(known), n=1, cutoff=0.6)
+    hint = f"did you mean `{close[0]}`" if close else "remove it"
+    return f"`{where}` is not a setting: {hint}"

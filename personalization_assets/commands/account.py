@@ -1,5 +1,6 @@
 """What is in the warehouse, in a page of the terminal: rows, rejects, people and e-mails."""
 
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -37,16 +38,25 @@ def print_account(settings: Settings, console: Console) -> None:
         raise UserError(held_message(str(path), str(error))) from None
     with con:
         _rooms(con, console)
+        _empty(con, console)
         _quarantine(con, console)
         _people(con, console)
         _recommender(con, console)
-        _emails(con, console)
-    console.print(
-        f"\nWhere to look next: the tables in [bold]{path}[/bold]; why rows were rejected in "
-        "[bold]standardized.quarantine[/bold]; why somebody got no mail in "
-        "[bold]emails.audience[/bold]; what readers may open in "
-        f"[bold]{settings.serving_file}[/bold]."
-    )
+        _emails(con, console, settings.campaigns_dir)
+        places = [("the tables", str(path))]
+        if exists(con, "standardized.quarantine"):
+            places.append(("why rows were rejected", "standardized.quarantine"))
+        if exists(con, "emails.audience"):
+            places.append(("why somebody got no mail", "emails.audience"))
+    if settings.serving_file.exists():
+        places.append(("what readers may open", str(settings.serving_file)))
+    _say(console, "\n[bold]Where to look next[/bold]")
+    for what, where in places:
+        _say(console, f"  {what}: {where}")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 def _rows(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
@@ -69,6 +79,19 @@ def _rooms(con: duckdb.DuckDBPyConnection, console: Console) -> None:
         words = ", ".join(f"{name.split('.')[1]} {count:,}" for name, count in largest)
         grid.add_row(room, str(len(counts)), f"{sum(counts.values()):,}", words)
     console.print(grid)
+
+
+def _empty(con: duckdb.DuckDBPyConnection, console: Console) -> None:
+    """Standardized tables without a row: what depends on them can say nothing either."""
+    names = [
+        table.split(".")[1]
+        for table in tables(con)
+        if table.startswith("standardized.")
+        and table != "standardized.quarantine"
+        and not _rows(con, f"SELECT 1 FROM {table} LIMIT 1")
+    ]
+    if names:
+        _say(console, f"\nEmpty, because no source gives it a row: {', '.join(names)}.")
 
 
 def _quarantine(con: duckdb.DuckDBPyConnection, console: Console) -> None:
@@ -113,17 +136,27 @@ def _people(con: duckdb.DuckDBPyConnection, console: Console) -> None:
         FROM (SELECT customer_id, count(*) AS n FROM identity.links GROUP BY 1)
         """,
     )[0]
-    console.print(
+    if not customers:
+        _say(console, "\n[bold]People:[/bold] none; no record of any source names somebody.")
+        return
+    _say(
+        console,
         f"\n[bold]People:[/bold] {records or 0:,} records are {customers:,} people; "
-        f"{merged:,} of them have more than one record."
+        f"{merged:,} of them have more than one record.",
     )
     if exists(con, "identity.evaluation"):
-        metrics = dict(_rows(con, "SELECT metric, value FROM identity.evaluation"))
+        metrics = sorted(_rows(con, "SELECT metric, value FROM identity.evaluation"))
         if metrics:
-            console.print(
-                "Against the truth: "
-                + ", ".join(f"{name} {value:.4f}" for name, value in sorted(metrics.items()))
-            )
+            words = ", ".join(f"{name} {_number(value, name)}" for name, value in metrics)
+            _say(console, f"Against the truth: {words}")
+
+
+def _number(value: float | None, name: str) -> str:
+    """A rate with four digits, a count as a whole number."""
+    if value is None:
+        return "unknown"
+    rate = name.split("_")[-1] in ("precision", "recall", "f1", "rate", "share")
+    return f"{value:.4f}" if rate or value != int(value) else f"{value:,.0f}"
 
 
 def _recommender(con: duckdb.DuckDBPyConnection, console: Console) -> None:
@@ -136,37 +169,80 @@ def _recommender(con: duckdb.DuckDBPyConnection, console: Console) -> None:
         FROM recommendations.als_model ORDER BY trained_as_of DESC, model_version LIMIT 1
         """,
     )
-    for metric, value, popular, published in rows:
-        verdict = "published" if published else "not published, lists fall back"
-        console.print(
-            f"[bold]Recommender:[/bold] {metric} {value or 0:.4f} on the last weeks against "
-            f"{popular or 0:.4f} for popularity: {verdict}."
+    if not rows:
+        _say(
+            console,
+            "[bold]Recommender:[/bold] no model, for nobody did anything to learn from; lists "
+            "hold what sells best, where anything was sold.",
         )
+    for metric, value, popular, published in rows:
+        verdict = "it is used" if published else "it is not used, simpler lists take its place"
+        found = (
+            f"{metric} {value:.4f} on the last weeks against {popular:.4f} for popularity"
+            if value is not None and popular is not None
+            else "there is too little to judge the model by"
+        )
+        _say(console, f"[bold]Recommender:[/bold] {found}: {verdict}.")
 
 
-def _emails(con: duckdb.DuckDBPyConnection, console: Console) -> None:
-    if not exists(con, "emails.audience"):
+DECISIONS = {
+    "no_consent": "no consent to promotional mail",
+    "no_address": "no address",
+    "suppressed": "bounced, complained or unsubscribed",
+    "capped": "had enough mail lately",
+    "holdout": "held out to measure the effect",
+}
+
+
+def _emails(con: duckdb.DuckDBPyConnection, console: Console, campaigns: Path) -> None:
+    if not exists(con, "emails.audience") or not exists(con, "emails.batches"):
         return
-    grid = Table(title="\nE-mails", title_justify="left", box=None)
-    grid.add_column("campaign")
-    grid.add_column("rendered", justify="right")
-    grid.add_column("not sent, by reason")
     rows = _rows(
         con,
         """
         WITH decided AS (
             SELECT campaign, decision, count(*) AS n FROM emails.audience GROUP BY ALL
-        ), rendered AS (
-            SELECT campaign, count(*) AS n FROM emails.batches
-            WHERE status = 'rendered' GROUP BY 1
+        ), batches AS (
+            SELECT campaign, count(*) FILTER (WHERE status = 'rendered') AS rendered,
+                count(*) FILTER (WHERE status <> 'rendered') AS broken
+            FROM emails.batches GROUP BY 1
         )
-        SELECT d.campaign, max(r.n),
-            string_agg(d.decision || ' ' || d.n, ', ' ORDER BY d.n DESC, d.decision)
+        SELECT d.campaign, max(b.rendered), max(b.broken),
+            list({'decision': d.decision, 'n': d.n} ORDER BY d.n DESC, d.decision)
                 FILTER (WHERE d.decision <> 'send')
-        FROM decided AS d LEFT JOIN rendered AS r USING (campaign)
+        FROM decided AS d LEFT JOIN batches AS b USING (campaign)
         GROUP BY d.campaign ORDER BY d.campaign
         """,
     )
-    for campaign, rendered, reasons in rows:
-        grid.add_row(str(campaign), f"{rendered or 0:,}", str(reasons or ""))
+    if not rows:
+        why = (
+            "no person fits the audience of any campaign"
+            if any(campaigns.glob("*/campaign.yaml"))
+            else f"there is no campaign in {campaigns}"
+        )
+        _say(console, f"\n[bold]E-mails:[/bold] nothing rendered, because {why}.")
+        return
+    grid = Table(title="\nE-mails", title_justify="left", box=None)
+    grid.add_column("campaign")
+    grid.add_column("rendered", justify="right")
+    grid.add_column("not sent, by reason")
+    reasons: dict[str, int] = {}
+    for campaign, rendered, broken, others in rows:
+        counts = {str(o["decision"]): int(o["n"]) for o in others or []}
+        if broken:
+            counts["could not be rendered"] = broken
+        for reason, count in counts.items():
+            reasons[reason] = reasons.get(reason, 0) + count
+        words = ", ".join(f"{DECISIONS.get(r, r)} {n:,}" for r, n in counts.items())
+        grid.add_row(str(campaign), f"{rendered or 0:,}", words)
     console.print(grid)
+    if not sum(rendered or 0 for _, rendered, _, _ in rows):
+        most = max(reasons, key=lambda r: (reasons[r], r), default="")
+        why = DECISIONS.get(most, most) or "nobody was chosen"
+        hint = (
+            "; consent comes from a preferences source (email_marketing) or from the CRM "
+            "(email_opt_in)"
+            if most == "no_consent"
+            else ""
+        )
+        _say(console, f"Nothing rendered, most often because of: {why}{hint}.")

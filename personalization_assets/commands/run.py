@@ -1,22 +1,29 @@
 """`personalize run`: materialize the asset graph in this process and show how it goes."""
 
 import datetime as dt
+import fcntl
 import os
 import shutil
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from rich.console import Console
 
+from personalization_assets.commands.watcher import Watcher
 from personalization_assets.definitions import build_definitions
 from personalization_assets.errors import UserError
 from personalization_assets.settings import PROJECT, Settings
+from personalization_assets.sources.config import load_sources
+from personalization_assets.sources.feeds import try_out
 from personalization_assets.warehouse import Warehouse
 
 JOB = "refresh"
+STARTED_BY = "personalize/started_by"
+WAREHOUSE_TAG = "personalize/warehouse"
+UNFINISHED = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
 
 
 def run_all(
@@ -31,49 +38,95 @@ def run_all(
     Returns whether all of it succeeded; what failed is printed as one sentence each.
 
     Raises:
-        UserError: another process holds the warehouse, or a file the settings name is wrong.
+        UserError: another run or process holds the warehouse, or a file that the settings name is
+            wrong; no table has been touched then.
+        KeyboardInterrupt: somebody stopped it; the tables are whole, and this has been said.
     """
     definitions = build_definitions(settings)
+    try_out(load_sources(settings.sources_file))
     job = definitions.resolve_job_def(JOB)
-    _refuse_if_held(settings)
-    keys: set[dg.AssetKey] | None = None
-    if select:
-        graph = definitions.resolve_asset_graph()
-        keys = set()
-        for selection in select:
-            keys |= dg.AssetSelection.from_string(selection).resolve(graph)
-    with _instance(settings) as instance:
-        watcher = _Watcher(console, _count(definitions, keys), progress)
+    keys = _chosen(definitions, select)
+    with _only_run(settings), _instance(settings) as instance:
+        tags = {
+            STARTED_BY: "command line",
+            WAREHOUSE_TAG: str(settings.warehouse_file.resolve()),
+        }
+        _end_what_was_killed(instance, tags)
+        watcher = Watcher(console, sorted(k.to_user_string() for k in keys), progress)
         run_id = dg.DagsterRun(job_name=JOB).run_id
         instance.add_event_listener(run_id, watcher.see)
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
-            asset_selection=sorted(keys) if keys is not None else None,
+            asset_selection=sorted(keys) if select else None,
             run_config=_run_config(as_of),
             raise_on_error=False,
-            tags={"personalize/started_by": "command line"},
+            tags=tags,
         )
     watcher.finish(result.success)
+    if watcher.interrupted:
+        raise KeyboardInterrupt
     return result.success
 
 
+def _chosen(definitions: dg.Definitions, select: Sequence[str]) -> set[dg.AssetKey]:
+    graph = definitions.resolve_asset_graph()
+    if not select:
+        return set(graph.materializable_asset_keys)
+    keys: set[dg.AssetKey] = set()
+    for selection in select:
+        try:
+            found = dg.AssetSelection.from_string(selection).resolve(graph)
+        except dg.DagsterError:
+            found = set()
+        if not found:
+            raise UserError(
+                f"--select '{selection}' names no table: write it like profiles/golden_profiles, "
+                "+emails/batches (with all that it needs) or group:standardized."
+            )
+        keys |= found
+    return keys
+
+
 def _run_config(as_of: dt.datetime | None) -> dict[str, Any]:
-    # The event log keeps everything; the terminal shows what `_Watcher` prints.
+    # The event log keeps everything; the terminal shows what the watcher prints.
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if as_of:
         config["resources"] = {"clock": {"config": {"as_of": as_of.isoformat()}}}
     return config
 
 
-def _refuse_if_held(settings: Settings) -> None:
-    with Warehouse(database=str(settings.warehouse_file), wait_seconds=2).connect():
+@contextmanager
+def _only_run(settings: Settings) -> Iterator[None]:
+    """Keep a second run from working between the tables of this one, at another time of its own.
+
+    The lock goes with the process, however that ends; the file may stay.
+    """
+    file = settings.warehouse_file
+    with Warehouse(database=str(file), wait_seconds=2).connect():
         pass
+    with file.with_name(file.name + ".lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise UserError(
+                f"Another run (process {lock.read().strip() or 'unknown'}) is at work on {file}: "
+                "wait for it to finish, or stop it."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
-def _count(definitions: dg.Definitions, keys: set[dg.AssetKey] | None) -> int:
-    graph = definitions.resolve_asset_graph()
-    return len(keys if keys is not None else graph.materializable_asset_keys)
+def _end_what_was_killed(instance: dg.DagsterInstance, tags: dict[str, str]) -> None:
+    """Close runs of ours that never said that they ended; Dagster's queue would wait for them.
+
+    This process holds the run lock, so none of them can be alive.
+    """
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED, tags=tags)):
+        instance.report_run_failed(run, "The process was killed; its finished tables stand.")
 
 
 def _instance(settings: Settings) -> dg.DagsterInstance:
@@ -92,68 +145,6 @@ def dagster_home(settings: Settings) -> Path:
         shutil.copyfile(config, home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
     return home
-
-
-class _Watcher:
-    """Prints a line per table as it is published, and a sentence per failure."""
-
-    def __init__(self, console: Console, total: int, progress: bool) -> None:
-        self._console = console
-        self._total = total
-        self._done = 0
-        self._progress = progress
-        self._started = time.monotonic()
-        self._failures: list[str] = []
-        self._skipped: list[str] = []
-
-    def see(self, entry: dg.EventLogEntry) -> None:
-        event = entry.dagster_event
-        if event is None:
-            return
-        if event.is_step_materialization:
-            self._done += 1
-            materialization = event.step_materialization_data.materialization
-            rows = materialization.metadata.get("dagster/row_count")
-            seconds = materialization.metadata.get("seconds")
-            self._line(
-                "/".join(materialization.asset_key.path) if materialization.asset_key else "",
-                f"{rows.value:,} rows" if rows and isinstance(rows.value, int) else "",
-                f"{seconds.value} s" if seconds else "",
-            )
-        elif event.is_step_failure:
-            error = event.step_failure_data.error
-            self._failures.append(f"{event.step_key}: {_sentence(error)}")
-        elif event.is_step_skipped or event.event_type_value == "STEP_UP_FOR_RETRY":
-            self._skipped.append(str(event.step_key))
-
-    def _line(self, name: str, rows: str, seconds: str) -> None:
-        if self._progress:
-            self._console.print(
-                f"[dim]{self._done:>3}/{self._total}[/dim] {name:<38} {rows:>16} {seconds:>9}",
-                highlight=False,
-            )
-
-    def finish(self, success: bool) -> None:
-        seconds = time.monotonic() - self._started
-        if success:
-            self._console.print(f"[green]{self._done} tables published[/green] in {seconds:.0f} s")
-            return
-        for failure in self._failures:
-            self._console.print(f"[red]failed[/red] {failure}", highlight=False)
-        if self._skipped:
-            self._console.print(f"[yellow]not run[/yellow] {', '.join(sorted(self._skipped))}")
-        self._console.print(
-            "What failed left its table as it was; run again when the cause is mended.",
-        )
-
-
-def _sentence(error: object) -> str:
-    """The innermost message of a failure; a `dg.Failure` carries a sentence of ours."""
-    while getattr(error, "cause", None) is not None:
-        error = error.cause  # type: ignore[attr-defined]
-    message = str(getattr(error, "message", error)).strip()
-    first = message.removeprefix("dagster._core.definitions.events.Failure: ")
-    return first.splitlines()[0] if first else "no message"
 
 
 def require(path: Path, what: str, remedy: str) -> None:

@@ -196,6 +196,8 @@ def _metadata(report: Report, seconds: float) -> dict[str, Any]:
     if report.waiting:
         left = [f"{name}: {reason}" for name, reason in report.waiting.items()]
         metadata["left_for_the_next_run"] = "\n".join(left[:LISTED])
+    if report.notes:
+        metadata["notes"] = "\n".join(report.notes[:LISTED])
     if report.refused:
         metadata["refused"] = "\n".join(report.problems()[:LISTED])
     return metadata

@@ -12,6 +12,7 @@ from personalization_assets import warehouse as wh
 from personalization_assets.errors import UserError
 from personalization_assets.sources import platform
 from personalization_assets.sources.config import Feed, Mapped, Source, SourcesConfig
+from personalization_assets.sources.expressions import check, needed_columns
 from personalization_assets.sources.readers import ident, quoted
 from personalization_assets.warehouse import Query
 
@@ -58,6 +59,26 @@ def feed_rows(
     with feed_errors(con, config, name, table):
         con.execute(f"DESCRIBE {query}").fetchall()
     return query
+
+
+def try_out(config: SourcesConfig) -> None:
+    """Check all SQL of a sources file against empty tables, before any data is touched.
+
+    Finds what is no SQL, functions that do not exist and types that do not fit; what only fails on
+    a value comes out in the run.
+
+    Raises:
+        UserError: the first expression that cannot be computed, and where it is in the file.
+    """
+    check(config)
+    with duckdb.connect() as con:
+        con.execute("CREATE SCHEMA sources")
+        for name, source in config.sources.items():
+            columns = [*platform.LINEAGE, *needed_columns(source)]
+            ddl = ", ".join(f"{ident(column)} VARCHAR" for column in columns)
+            con.execute(f"CREATE TABLE sources.{ident(name)} ({ddl})")
+            for table in source.feeds:
+                feed_rows(con, config, name, table)
 
 
 @contextmanager

@@ -279,9 +279,10 @@ def _decoded(blocks: Iterator[bytes], encoding: str) -> Iterator[str]:
     except UnicodeDecodeError as error:
         start = bytes(error.object[: error.start])
         line = lines + start.count(b"\n")
+        other = "cp1252" if encoding.lower().startswith("utf") else "utf-8 or latin-1"
         raise RefusedError(
             f"is not {encoding} text, the first undecodable byte is in line {line:,}: name the "
-            f"file's encoding as `csv.encoding`, for example cp1252"
+            f"file's encoding as `csv.encoding`, for example {other}"
         ) from None
 
 

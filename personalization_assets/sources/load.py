@@ -115,7 +115,7 @@ def load_source(
         p for p, all_ in history.items() if p not in names and any(_is_current(v) for v in all_)
     )
     if not found:
-        report.notes.append("no file matches the path")
+        report.notes.append(f"no file matches {source.path}")
     if report.vanished:
         report.notes.append(f"{len(report.vanished)} files are gone, their rows stay")
     report.rows = con.execute(f"SELECT count(*) FROM sources.{ident(name)}").fetchall()[0][0]

@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
+from personalization_assets.cli import main
 from personalization_assets.commands.run import run_all
+from personalization_assets.recommendations.settings import RecommendationsSettings
 from personalization_assets.sample import generate
 from personalization_assets.settings import PROJECT, Settings
+from personalization_assets.sources.settings import SourcesSettings
 from personalization_assets.warehouse import Warehouse, content_hash, tables
 
 END = dt.datetime(2026, 11, 1)
-PEOPLE = 300
+PEOPLE = 150
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,37 @@ class Shop:
             warehouse=self.folder / "warehouse.duckdb",
             threads=2,
             memory_limit="2GB",
+            sources=SourcesSettings(settle_seconds=0),
+            recommendations=RecommendationsSettings(tune=False),
         )
 
     def run(self, as_of: dt.datetime = END) -> bool:
         """Refresh everything, quietly."""
         console = Console(file=(self.folder / "run.log").open("a", encoding="utf-8"))
         return run_all(self.settings, console, as_of)
+
+    def personalize(self, *options: str, settings: str = "") -> tuple[int, str]:
+        """`personalize run` as a person types it: the exit code, and all that it says."""
+        file = self.folder / "settings.yaml"
+        file.write_text(
+            settings
+            or f"data_dir: {self.folder}\n"
+            "sources: {settle_seconds: 0}\n"
+            "recommendations: {tune: false}\n",
+            encoding="utf-8",
+        )
+        command = ["--settings", str(file), "run", "--as-of", END.isoformat()]
+        command += ["--sources", str(self.folder / "sources.yaml")]
+        command += ["--warehouse", str(self.settings.warehouse_file)]
+        result = CliRunner().invoke(main, [*command, *options], env={"COLUMNS": "200"})
+        return result.exit_code, result.output
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        """Change the first place where a text stands in a file of the shop."""
+        path = self.folder / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def hashes(self) -> dict[str, str]:
         """The content of every table, by name; what a run notes about itself is left out."""
@@ -74,7 +103,9 @@ def fresh_shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 @pytest.fixture(scope="session")
 def shop(fresh_shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """The shop after one run. Only look at it; copy it to change it."""
+    """The shop after one run, with Dagster's history of it. Only look; copy it to change it."""
     done = fresh_shop.copy(tmp_path_factory.mktemp("done") / "data")
-    assert done.run(), (done.folder / "run.log").read_text(encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(done.folder / ".dagster"))
+        assert done.run(), (done.folder / "run.log").read_text(encoding="utf-8")
     return done

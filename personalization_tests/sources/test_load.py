@@ -108,7 +108,7 @@ def test_rows_of_a_vanished_file_stay(con: Con, shop: Shop, load: Load, tmp_path
 
 def test_an_absent_source_gives_an_empty_table(con: Con, shop: Shop, load: Load) -> None:
     report = load(shop())
-    assert (report.rows, report.notes) == (0, ["no file matches the path"])
+    assert (report.rows, report.notes) == (0, ["no file matches crm/*.csv*"])
     columns = [row[0] for row in con.execute("DESCRIBE sources.crm").fetchall()]
     assert columns == ["_batch_id", "_extracted_at", "_row_key", "_bad_line", "ID", "First", "Mail"]
 
