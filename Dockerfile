@@ -2,7 +2,8 @@
 # One image for the code server, the web server and the daemon; docker-compose.yml says which it is.
 
 FROM python:3.11-slim-bookworm AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 UV_LINK_MODE=copy
+# Compiled here, once: the image is not written to later, and compiling takes each process seconds.
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /app
 RUN python -m venv /opt/venv

@@ -20,6 +20,8 @@ export DAGSTER_HOME := $(CURDIR)/$(INSTANCE)
 # ALS slows down several times when the linear algebra library starts threads of its own.
 export OPENBLAS_NUM_THREADS ?= 1
 export UV_NO_PROGRESS ?= 1
+# Where Python may not write its bytecode, every process would compile Dagster anew: do it once.
+export UV_COMPILE_BYTECODE ?= 1
 
 DEMO_ARGS ?=
 PYTEST_ARGS ?=

@@ -63,17 +63,19 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         schedules=[nightly_schedule(settings.time_zone)],
         sensors=[new_files_sensor(extracts, settings.sources), run_failure_alert],
         resources={
-            "warehouse": Warehouse(
-                database=str(settings.warehouse_file),
-                connection_config={
-                    "threads": settings.threads,
-                    "memory_limit": settings.memory_limit,
-                },
-            ),
+            "warehouse": warehouse_of(settings),
             "clock": Clock(),
             "settings": settings,
         },
         executor=dg.in_process_executor,
+    )
+
+
+def warehouse_of(settings: Settings) -> Warehouse:
+    """The warehouse that these settings name."""
+    return Warehouse(
+        database=str(settings.warehouse_file),
+        connection_config={"threads": settings.threads, "memory_limit": settings.memory_limit},
     )
 
 

@@ -26,8 +26,6 @@ import dagster as dg
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.lineage import Node
-from sqlglot.lineage import lineage as column_lineage
 
 from personalization_assets.contracts import Column, Contract, Rule, Severity, required
 from personalization_assets.errors import UserError
@@ -62,11 +60,18 @@ class SqlModel:
         Raises:
             SqlglotError: a bare column name fits several tables, or one whose columns are unknown.
         """
+        from sqlglot.lineage import Node
+        from sqlglot.lineage import lineage as column_lineage
+
         nested: dict[str, dict[str, dict[str, str]]] = {}
         for name, columns in schemas.items():
             room, table = name.split(".")
             nested.setdefault(room, {})[table] = dict(columns)
-        nodes = cast(dict[str, Node], column_lineage(None, self.tree, nested, dialect=DIALECT))
+        nodes = cast(
+            dict[str, Node],
+            # trimmed labels of the nodes would cost a copy of the SELECT for each of its columns
+            column_lineage(None, self.tree, nested, dialect=DIALECT, trim_selects=False),
+        )
         deps: dict[str, list[dg.TableColumnDep]] = {}
         for column, node in nodes.items():
             found = {

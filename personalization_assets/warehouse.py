@@ -9,23 +9,26 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, Union
 
 import duckdb
 import polars as pl
-import pyarrow as arrow
+from dagster import InitResourceContext
 from dagster_duckdb import DuckDBResource
 from pydantic import Field
 
 from personalization_assets.contracts import Column
 from personalization_assets.errors import UserError
 
+if TYPE_CHECKING:
+    import pyarrow as arrow
+
 
 class Query(str):
     """A SELECT whose rows stay inside DuckDB on their way into a table."""
 
 
-Rows: TypeAlias = pl.DataFrame | arrow.Table | arrow.RecordBatchReader | Query
+Rows: TypeAlias = Union[pl.DataFrame, "arrow.Table", "arrow.RecordBatchReader", Query]
 
 
 class Warehouse(DuckDBResource):
@@ -48,8 +51,9 @@ class Warehouse(DuckDBResource):
         Raises:
             UserError: another process holds the file longer than `wait_seconds`.
         """
-        con = self._open()
+        con = self._open(self.wait_seconds)
         try:
+            con.execute("SET enable_progress_bar = false")
             for name, value in (variables or {}).items():
                 con.execute(f"SET VARIABLE {name} = ?", [value])
             yield con
@@ -57,14 +61,29 @@ class Warehouse(DuckDBResource):
             con.close()
 
     @contextmanager
+    def yield_for_execution(self, context: InitResourceContext) -> Iterator[Self]:
+        """Keep the file open while a run uses it: DuckDB then opens and checkpoints it once.
+
+        Connections to a file that its process has open share one instance. A file that another
+        process holds is left to `connect`, which waits for it and says who holds it.
+        """
+        try:
+            held = self._open(wait_seconds=0)
+        except UserError:
+            yield self
+            return
+        with held:
+            yield self
+
+    @contextmanager
     def get_connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The name that code written against `DuckDBResource` knows."""
         with self.connect() as con:
             yield con
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
+    def _open(self, wait_seconds: float) -> duckdb.DuckDBPyConnection:
         Path(self.database).parent.mkdir(parents=True, exist_ok=True)
-        deadline = time.monotonic() + self.wait_seconds
+        deadline = time.monotonic() + wait_seconds
         while True:
             try:
                 return duckdb.connect(self.database, config=dict(self.connection_config))

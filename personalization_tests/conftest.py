@@ -1,7 +1,6 @@
-"""What every test may use: a warehouse of its own, settings that point to it, and a quiet Dagster."""
+"""What every test may use: public data where it is, and an environment without settings."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture()
+@pytest.fixture
 def shared_data() -> Path:
     """Public data sets that are too large for the repository; tests that need them skip without."""
     folder = Path(os.environ.get("PERSONALIZE_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -21,9 +20,8 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own environment must not change what a test sees."""
     for name in list(os.environ):
         if name.startswith("PERSONALIZE_") and name != "PERSONALIZE_SHARED_DATA":
             monkeypatch.delenv(name)
-    yield

@@ -1,11 +1,9 @@
 """`personalize run`: materialize the asset graph in this process and show how it goes."""
 
 import datetime as dt
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,11 @@ import dagster as dg
 from rich.console import Console
 
 from personalization_assets.commands.watcher import Watcher
-from personalization_assets.definitions import build_definitions
+from personalization_assets.definitions import build_definitions, warehouse_of
 from personalization_assets.errors import UserError
 from personalization_assets.settings import PROJECT, Settings
 from personalization_assets.sources.config import load_sources
 from personalization_assets.sources.feeds import try_out
-from personalization_assets.warehouse import Warehouse
 
 JOB = "refresh"
 STARTED_BY = "personalize/started_by"
@@ -46,7 +43,9 @@ def run_all(
     try_out(load_sources(settings.sources_file))
     job = definitions.resolve_job_def(JOB)
     keys = _chosen(definitions, select)
-    with _only_run(settings), _instance(settings) as instance:
+    # Held from here to the end, so that no other run works between the tables of this one.
+    warehouse = warehouse_of(settings).model_copy(update={"wait_seconds": 2.0})
+    with warehouse.connect(), _instance(settings) as instance:
         tags = {
             STARTED_BY: "command line",
             WAREHOUSE_TAG: str(settings.warehouse_file.resolve()),
@@ -96,34 +95,10 @@ def _run_config(as_of: dt.datetime | None) -> dict[str, Any]:
     return config
 
 
-@contextmanager
-def _only_run(settings: Settings) -> Iterator[None]:
-    """Keep a second run from working between the tables of this one, at another time of its own.
-
-    The lock goes with the process, however that ends; the file may stay.
-    """
-    file = settings.warehouse_file
-    with Warehouse(database=str(file), wait_seconds=2).connect():
-        pass
-    with file.with_name(file.name + ".lock").open("a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise UserError(
-                f"Another run (process {lock.read().strip() or 'unknown'}) is at work on {file}: "
-                "wait for it to finish, or stop it."
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
-
-
 def _end_what_was_killed(instance: dg.DagsterInstance, tags: dict[str, str]) -> None:
     """Close runs of ours that never said that they ended; Dagster's queue would wait for them.
 
-    This process holds the run lock, so none of them can be alive.
+    This process holds the warehouse, so none of them can be alive.
     """
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED, tags=tags)):
         instance.report_run_failed(run, "The process was killed; its finished tables stand.")

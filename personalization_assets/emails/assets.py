@@ -4,12 +4,7 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
-from personalization_assets.emails.audience import decide
-from personalization_assets.emails.brand import load_brand
-from personalization_assets.emails.building import compile_all, render_parts
-from personalization_assets.emails.campaigns import load_campaigns
 from personalization_assets.emails.contracts import Audience, Batches, Deliveries, Suppressions
-from personalization_assets.emails.handover import hand_over
 from personalization_assets.emails.links import load_signer
 from personalization_assets.emails.suppression_list import read_list, suppressions_sql
 from personalization_assets.errors import UserError
@@ -40,6 +35,9 @@ def suppressions(run: Run) -> Query:
 )
 def audience(run: Run) -> Query:
     """A decision for every campaign and candidate."""
+    from personalization_assets.emails.audience import decide
+    from personalization_assets.emails.campaigns import load_campaigns
+
     campaigns = load_campaigns(run.settings.campaigns_dir)
     run.metadata(campaigns=len(campaigns))
     return Query(
@@ -67,6 +65,10 @@ def audience(run: Run) -> Query:
 )
 def batches(run: Run) -> Query:
     """Render every `send` of the audience."""
+    from personalization_assets.emails.brand import load_brand
+    from personalization_assets.emails.building import compile_all, render_parts
+    from personalization_assets.emails.campaigns import load_campaigns
+
     settings = run.settings
     brand = load_brand(settings.data_dir / "brand.yaml")
     if brand.currency != settings.base_currency:
@@ -120,6 +122,8 @@ def batches(run: Run) -> Query:
 )
 def deliveries(run: Run) -> Query:
     """Write the rendered mails to files, and remember which."""
+    from personalization_assets.emails.handover import hand_over
+
     sql, counts = hand_over(
         run.con, run.settings.exports_dir, earlier=run.exists("emails.deliveries")
     )

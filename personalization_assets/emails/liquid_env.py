@@ -9,12 +9,12 @@ An output that has nothing to print is counted in `MailEnvironment.holes`.
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Any, ClassVar, TextIO
+from typing import Any, ClassVar, TextIO, cast
 from urllib.parse import urlencode
 
 from liquid import DictLoader, Environment, Mode, Token, TokenStream, Undefined
 from liquid import escape as html_escape
-from liquid.ast import Node
+from liquid.ast import BlockNode, Node
 from liquid.builtin.expressions import LoopExpression, Path, parse_primitive
 from liquid.builtin.filters.misc import date as liquid_date
 from liquid.builtin.output import Output, OutputNode
@@ -78,14 +78,14 @@ class MailPath(Path):
 
     def evaluate(self, context: RenderContext) -> object:
         """The value, as python-liquid finds it."""
-        found: Any = context.scope
-        for segment in self.path:
-            if type(segment) is not str or (type(found) is not dict and found is not context.scope):
-                return super().evaluate(context)
-            try:
+        scope = found = cast(Any, context.scope)
+        try:
+            for segment in self.path:
+                if type(segment) is not str or (type(found) is not dict and found is not scope):
+                    return super().evaluate(context)
                 found = found[segment]
-            except KeyError:
-                return super().evaluate(context)
+        except KeyError:
+            return super().evaluate(context)
         return found
 
 
@@ -138,6 +138,22 @@ class MailLoop(LoopExpression):
         if self.limit is not None and self.limit.evaluate(context) == 0:
             return iter([]), 0
         return super().evaluate(context)
+
+
+class MailBlock(BlockNode):
+    """The inside of a tag. `include`, the one tag that Liquid switches off within others, is not
+    known here, so no node is asked whether it may run."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Write the nodes in order."""
+        if self.blank:
+            return super().render_to_output(context, buffer)
+        written = 0
+        for node in self.nodes:
+            written += node.render_to_output(context, buffer)
+        return written
 
 
 class PartLoader(DictLoader):
@@ -222,6 +238,8 @@ class MailEnvironment(Environment):
 
 
 def _correct(node: Node, context: RenderContext) -> None:
+    if type(node) is BlockNode:
+        node.__class__ = MailBlock
     for expression in node.expressions():
         _correct_expression(expression)
     for child in node.children(context, include_partials=True):

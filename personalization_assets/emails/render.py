@@ -125,8 +125,7 @@ def _parts(templates: MailTemplates, context: dict[str, Any], one_click: str) ->
         return _failed("aborted", f"the {empty[0]} came out empty")
     if len(html) + len(text) > templates.environments[0].output_limit:
         return _failed("error", "the mail is larger than the setting emails.output_limit")
-    html, text = (LONE_SURROGATES.sub("\ufffd", part) for part in (html, text))
-    subject, preheader = (LONE_SURROGATES.sub("\ufffd", part) for part in (subject, preheader))
+    subject, preheader, html, text = map(_encodable, (subject, preheader, html, text))
     headers = json.dumps(
         mail_headers(templates, mail["send_id"], one_click), ensure_ascii=False, sort_keys=True
     )
@@ -145,6 +144,15 @@ def _parts(templates: MailTemplates, context: dict[str, Any], one_click: str) ->
         "holes": templates.take_holes(),
         "content_hash": digest.hexdigest(),
     }
+
+
+def _encodable(text: str) -> str:
+    """The text, a half of a character replaced; looking for one costs more than to encode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return LONE_SURROGATES.sub("\ufffd", text)
+    return text
 
 
 def _failed(status: str, reason: str) -> dict[str, Any]:

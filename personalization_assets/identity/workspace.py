@@ -21,6 +21,7 @@ def workspace(
     """
     work = duckdb.connect()
     try:
+        work.execute("SET enable_progress_bar = false")
         work.execute(f"SET temp_directory = '{tempfile.gettempdir()}/personalize-{os.getpid()}'")
         if like is not None:
             for name in ("threads", "memory_limit"):

@@ -88,7 +88,7 @@ class Attributes(pa.DataFrameModel):
         """What the table promises as a whole."""
 
         name = "attributes"
-        metadata = {  # noqa: RUF012
+        metadata = {
             "room": "profiles",
             "key": ["customer_id"],
             "grain": "one row per customer",
@@ -134,7 +134,7 @@ class Maturity(pa.DataFrameModel):
         """What the table promises as a whole."""
 
         name = "maturity"
-        metadata = {  # noqa: RUF012
+        metadata = {
             "room": "profiles",
             "key": ["data_point"],
             "grain": "one row per data point of the golden profile",

@@ -8,7 +8,6 @@ import pandera.polars as pa
 import polars as pl
 
 from personalization_assets.contracts import contract_of
-from personalization_assets.recommendations import lists, past, training
 from personalization_assets.recommendations.contracts import (
     AlsFactors,
     AlsModel,
@@ -32,6 +31,8 @@ from personalization_assets.warehouse import Query
 )
 def als_model(run: Run) -> Mapping[type[pa.DataFrameModel], pl.DataFrame]:
     """Train a version where settings or activity are new, and let the gate decide about it."""
+    from personalization_assets.recommendations import training
+
     before = training.Records(
         _standing(run, AlsModel),
         _standing(run, AlsFactors),
@@ -74,6 +75,8 @@ def als_model(run: Run) -> Mapping[type[pa.DataFrameModel], pl.DataFrame]:
 )
 def top_products(run: Run) -> Query:
     """A list for everybody: by the current model, else by what sells."""
+    from personalization_assets.recommendations import lists, past, training
+
     settings = run.settings.recommendations
     model, version = None, lists.NO_MODEL
     pairs = pl.DataFrame()

@@ -65,7 +65,8 @@ def test_all_places_that_name_the_code_location_agree() -> None:
 
 
 @pytest.fixture
-def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     shutil.copy(PROJECT / "dagster.yaml", tmp_path)
     with DagsterInstance.from_config(str(tmp_path)) as loaded:
         yield loaded

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 
@@ -46,6 +47,53 @@ def test_an_exception_inside_releases_the_file(tmp_path: Path) -> None:
         f"import duckdb; duckdb.connect({str(tmp_path / 'w.duckdb')!r})",
     ]
     assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_a_run_keeps_the_file_open_between_tables_and_releases_it_when_one_fails(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "new" / "w.duckdb"
+    reading = [sys.executable, "-c", f"import duckdb; duckdb.connect({str(path)!r})"]
+    seen: list[int] = []
+
+    @dg.asset
+    def table(warehouse: dg.ResourceParam[Warehouse]) -> None:
+        with warehouse.connect() as con:
+            con.execute("CREATE TABLE t AS SELECT 1 AS a")
+        seen.append(subprocess.run(reading, check=False, capture_output=True).returncode)
+        with warehouse.connect() as con:
+            con.execute("BEGIN TRANSACTION; DROP TABLE t")
+            raise RuntimeError
+
+    resources = {"warehouse": Warehouse(database=str(path), connection_config={"threads": 1})}
+    assert not dg.materialize([table], resources=resources, raise_on_error=False).success
+    assert seen == [1]
+    assert subprocess.run(reading, check=False).returncode == 0
+    with duckdb.connect(str(path), read_only=True) as con:
+        assert con.execute("SELECT a FROM t").fetchall() == [(1,)]
+
+
+def test_a_run_on_a_held_file_fails_with_the_sentence_of_its_first_table(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    @dg.asset
+    def table(warehouse: dg.ResourceParam[Warehouse]) -> None:
+        with pytest.raises(UserError, match="held by process"), warehouse.connect():
+            pass
+
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        resources = {"warehouse": Warehouse(database=str(path), wait_seconds=0.1)}
+        assert dg.materialize([table], resources=resources).success
+    finally:
+        holder.communicate()
 
 
 def test_a_file_that_is_no_warehouse_is_refused_in_a_sentence(tmp_path: Path) -> None:

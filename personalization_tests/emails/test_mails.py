@@ -179,9 +179,12 @@ def test_people_without_recommendations_get_best_sellers(shop: Shop) -> None:
 
 
 def test_what_lies_in_the_basket_is_not_recommended(shop: Shop) -> None:
-    both = """FROM profiles.golden_profiles p JOIN recommendations.top_products t USING (customer_id)
-              WHERE list_contains(list_transform(p.open_cart, lambda x: x.product_id), t.product_id)"""
-    assert shop.rows(f"SELECT count(*) > 0 {both}") == [(True,)]
+    both = shop.rows(
+        """SELECT count(*) FROM profiles.golden_profiles p
+           JOIN recommendations.top_products t USING (customer_id)
+           WHERE len(list_filter(p.open_cart, lambda x: x.product_id = t.product_id)) > 0"""
+    )
+    assert both[0][0] > 0
     for (text,) in shop.rows(
         "SELECT text FROM emails.batches WHERE campaign = 'abandoned_cart' AND status = 'rendered'"
     ):

@@ -1,7 +1,8 @@
 """What people get wrong, through the command line: one clear sentence, and nothing is lost."""
 
-import fcntl
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -130,16 +131,31 @@ def test_a_mistake_on_the_command_line_or_in_the_settings_is_one_sentence(
     assert not list(tmp_path.glob("*.duckdb"))
 
 
+HOLD = """
+import duckdb, sys
+con = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
 def test_a_second_run_beside_one_at_work_is_refused(tmp_path: Path, fresh_shop: Shop) -> None:
     mine = Shop(tmp_path)
     (tmp_path / "sources.yaml").write_bytes((fresh_shop.folder / "sources.yaml").read_bytes())
-    with (tmp_path / "warehouse.duckdb.lock").open("w", encoding="utf-8") as lock:
-        lock.write("4711")
-        lock.flush()
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(mine.settings.warehouse_file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
         code, said = mine.personalize(*SOURCES)
+    finally:
+        other.communicate()
     assert code == 1
-    assert "Another run (process 4711) is at work on" in said
+    assert f"is held by process {other.pid} " in said
     assert mine.personalize(*SOURCES)[0] == 0
 
 
