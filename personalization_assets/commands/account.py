@@ -100,30 +100,34 @@ def _quarantine(con: duckdb.DuckDBPyConnection, console: Console) -> None:
     rows = _rows(
         con,
         """
-        WITH waiting AS (
-            SELECT table_name, source, row_key, unnest(reasons) AS reason
-            FROM standardized.quarantine WHERE status = 'waiting'
-        ), by_reason AS (
-            SELECT table_name, reason, count(*) AS n FROM waiting GROUP BY ALL
-        ), by_table AS (
-            SELECT table_name, count(DISTINCT (source, row_key)) AS n FROM waiting GROUP BY 1
+        WITH by_reason AS (
+            SELECT table_name, reason, count(*) AS n
+            FROM (SELECT table_name, unnest(reasons) AS reason FROM standardized.quarantine)
+            GROUP BY ALL
+        ), reasons AS (
+            SELECT table_name, list(reason || ' ' || n ORDER BY n DESC, reason) AS reasons
+            FROM by_reason GROUP BY 1
         )
-        SELECT t.table_name, t.n, list(r.reason || ' ' || r.n ORDER BY r.n DESC, r.reason)
-        FROM by_table AS t JOIN by_reason AS r USING (table_name)
+        SELECT q.table_name, count(*) FILTER (WHERE q.status <> 'discarded'),
+            count(*) FILTER (WHERE q.status = 'discarded'), r.reasons
+        FROM standardized.quarantine AS q JOIN reasons AS r USING (table_name)
         GROUP BY ALL ORDER BY 1
         """,
     )
-    grid = Table(title="\nRejected rows, waiting in quarantine", title_justify="left", box=None)
-    grid.add_column("table")
-    grid.add_column("rows", justify="right")
-    grid.add_column("because of")
-    for table, count, reasons in rows:
-        more = f" and {len(reasons) - 4} more" if len(reasons) > 4 else ""
-        grid.add_row(table, f"{count:,}", ", ".join(reasons[:4]) + more)
-    if rows:
-        console.print(grid)
-    else:
+    if not rows:
         console.print("\nNo row was rejected.")
+        return
+    grid = Table(title="\nRows received and kept", title_justify="left", box=None)
+    grid.add_column("table")
+    for column in ("received", "kept", "rejected", "repeats"):
+        grid.add_column(column, justify="right")
+    grid.add_column("because of")
+    for table, rejected, repeats, reasons in rows:
+        kept = int(_rows(con, f"SELECT count(*) FROM standardized.{table}")[0][0])
+        counts = (kept + rejected + repeats, kept, rejected, repeats)
+        more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+        grid.add_row(table, *(f"{n:,}" for n in counts), ", ".join(reasons[:3]) + more)
+    console.print(grid)
 
 
 def _people(con: duckdb.DuckDBPyConnection, console: Console) -> None:
