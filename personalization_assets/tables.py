@@ -12,6 +12,7 @@ A broken rule, an exception or a killed process leaves the old table as it was.
 
 import datetime as dt
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,13 +25,30 @@ import pandera.polars as pa
 import polars as pl
 
 from personalization_assets import warehouse as wh
-from personalization_assets.contracts import Contract, Rule, contract_of
+from personalization_assets.catalog import (
+    Published,
+    asset_spec,
+    check_results,
+    check_specs,
+    column_schema,
+)
+from personalization_assets.contracts import Contract, contract_of
 from personalization_assets.errors import UserError
 from personalization_assets.settings import Settings
 from personalization_assets.warehouse import Query, Rows, Warehouse
 
 POOL = "duckdb"
 """The concurrency pool of every asset: one writer at a time holds the warehouse file."""
+
+QUOTING_ERRORS = (
+    duckdb.ConversionException,
+    duckdb.ConstraintException,
+    duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+    pl.exceptions.ComputeError,
+    pl.exceptions.InvalidOperationError,
+)
+"""Errors whose text quotes cells."""
 
 PROGRESS = logging.getLogger("personalization_assets.progress")
 
@@ -104,17 +122,6 @@ class Run:
 
 Builder = Callable[[Run], Rows | Mapping[type[pa.DataFrameModel], Rows]]
 OnRejected = Callable[[Run, Contract, pl.DataFrame], None]
-
-
-@dataclass(frozen=True)
-class Published:
-    """What `publish` did with one table."""
-
-    contract: Contract
-    received: int
-    rows: int
-    failures: dict[str, int]
-    blocked_by: dict[str, int]
 
 
 class NotPublishedError(Exception):
@@ -208,97 +215,6 @@ def _why_not(result: Published) -> str:
         f"{result.contract.name} was not published: of {result.received:,} rows some broke "
         f"{broken}; {limit}. The previous table stands; correct the input or the contract and "
         "run again."
-    )
-
-
-def check_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
-    """One Dagster check per rule; those that can stop a publish are blocking."""
-    return [
-        dg.AssetCheckSpec(
-            name=name,
-            asset=dg.AssetKey([contract.room, contract.table]),
-            description="; ".join(rule.description for rule in rules),
-            blocking=any(rule.severity == "error" for rule in rules),
-        )
-        for name, rules in _rules_by_check(contract).items()
-    ]
-
-
-def _rules_by_check(contract: Contract) -> dict[str, list[Rule]]:
-    checks: dict[str, list[Rule]] = {}
-    for rule in contract.rules:
-        checks.setdefault(rule.check_name, []).append(rule)
-    return checks
-
-
-def check_results(result: Published) -> Iterator[dg.AssetCheckResult]:
-    """How many rows broke each rule. Red only for what stopped the publish."""
-    undeclared = sorted(set(result.failures) - {r.name for r in result.contract.rules})
-    if undeclared:
-        raise ValueError(
-            f"{result.contract.name}: reasons without a rule in the contract: "
-            f"{', '.join(undeclared)}"
-        )
-    for name, rules in _rules_by_check(result.contract).items():
-        counts = {r: result.failures.get(r.name, 0) for r in rules}
-        broken = {r: count for r, count in counts.items() if count}
-        stopped = any(r.name in result.blocked_by for r in rules)
-        yield dg.AssetCheckResult(
-            asset_key=dg.AssetKey([result.contract.room, result.contract.table]),
-            check_name=name,
-            passed=not broken,
-            severity=dg.AssetCheckSeverity.ERROR if stopped else dg.AssetCheckSeverity.WARN,
-            description=" ".join(_in_words(r, count, stopped) for r, count in broken.items()),
-            metadata={"rows_failed": sum(counts.values()), "rows": result.received},
-        )
-
-
-def _in_words(rule: Rule, count: int, stopped: bool) -> str:
-    if stopped:
-        return f"{count:,} rows broke this and the table was not published: {rule.description}."
-    kept = "were kept and flagged" if rule.severity == "warning" else "wait in quarantine"
-    return f"{count:,} rows broke this and {kept}: {rule.description}."
-
-
-def column_schema(contract: Contract, types: Mapping[str, str] | None = None) -> dg.TableSchema:
-    """The contract's columns for the Dagster catalog."""
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                name=c.name,
-                type=(types or {}).get(c.name, c.duckdb_type) or "known after the first run",
-                description=c.description + (f" ({c.unit})" if c.unit else ""),
-                constraints=dg.TableColumnConstraints(
-                    nullable=c.nullable, unique=contract.key == (c.name,)
-                ),
-            )
-            for c in contract.columns
-        ]
-    )
-
-
-def asset_spec(
-    contract: Contract,
-    deps: Sequence[str],
-    kinds: set[str],
-    tags: Mapping[str, str] | None = None,
-) -> dg.AssetSpec:
-    """An asset's face in the catalog, from its contract."""
-    key = f" Key: {', '.join(contract.key)}." if contract.key else ""
-    own = f"{contract.room}/{contract.table}"
-    return dg.AssetSpec(
-        key=dg.AssetKey([contract.room, contract.table]),
-        deps=[dg.AssetKey(d.split("/")) for d in deps if d != own],
-        description=f"{contract.description}\n\nGrain: {contract.grain}.{key}",
-        group_name=contract.room,
-        owners=[contract.owner],
-        kinds={"duckdb", *kinds},
-        tags={**({"pii": "true"} if contract.pii else {}), **(tags or {})},
-        metadata={
-            "dagster/column_schema": column_schema(contract),
-            "dagster/table_name": contract.name,
-            "contract_version": contract.version,
-        },
     )
 
 
@@ -399,11 +315,25 @@ def open_run(
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn a `UserError` into a Dagster failure that shows its sentence and is not retried."""
+    """Turn a `UserError` into a Dagster failure that shows its sentence and is not retried.
+
+    Errors of the libraries that quote the value they stumbled over would carry personal data into
+    the event log, which keeps it for ever: only their kind goes there, unless somebody who looks
+    for the cause sets `PERSONALIZE_SHOW_ERRORS`.
+    """
     try:
         yield
     except UserError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
+    except QUOTING_ERRORS as error:
+        if os.environ.get("PERSONALIZE_SHOW_ERRORS"):
+            raise
+        kind = f"{type(error).__module__.split('.')[0]}'s {type(error).__name__}"
+        raise dg.Failure(
+            description=f"{kind} stopped the table. Its text may quote a customer's data and is "
+            "not logged; set PERSONALIZE_SHOW_ERRORS=1 and run this table again to read it.",
+            allow_retries=False,
+        ) from None
 
 
 __all__ = ["Clock", "Query", "Run", "open_run", "publish", "table_asset", "user_errors"]

@@ -1,6 +1,7 @@
 """The tables of this room that Python builds; `identity.records` is a SQL model."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pandera.polars as pa
@@ -20,14 +21,12 @@ from personalization_assets.identity.contracts import (
 )
 from personalization_assets.identity.decisions import read_decisions
 from personalization_assets.identity.evaluation import evaluate
-from personalization_assets.identity.linking import link
-from personalization_assets.identity.matching import match
-from personalization_assets.identity.model import Model
-from personalization_assets.identity.normalise import prepare
-from personalization_assets.identity.training import needs_training, signature, train
 from personalization_assets.identity.workspace import standing_decisions, workspace
 from personalization_assets.tables import Run, table_asset
 from personalization_assets.warehouse import Rows
+
+if TYPE_CHECKING:
+    from personalization_assets.identity.model import Model
 
 RECORDS = "SELECT * FROM identity.records"
 
@@ -41,6 +40,10 @@ def decisions(run: Run) -> pl.DataFrame:
 @table_asset(contract=IdentityModel, deps=["identity/records"], kinds={"python", "splink"})
 def model(run: Run) -> pl.DataFrame:
     """Train only when there is no model, or settings, columns or the shop's size have changed."""
+    from personalization_assets.identity.model import Model
+    from personalization_assets.identity.normalise import prepare
+    from personalization_assets.identity.training import needs_training, signature, train
+
     settings = run.settings.identity
     comparisons = load_comparisons(run.settings.data_dir / "identity.yaml")
     before = (
@@ -80,6 +83,8 @@ def model(run: Run) -> pl.DataFrame:
 )
 def matches(run: Run) -> Rows:
     """Score what could be one person under the current model."""
+    from personalization_assets.identity.matching import match
+
     trained = _current_model(run)
     run.progress("Comparing records")
     tables = {
@@ -97,6 +102,8 @@ def matches(run: Run) -> Rows:
 )
 def links(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:
     """Cluster, carry ids over and write down what changed; all three tables or none."""
+    from personalization_assets.identity.linking import link
+
     trained = _current_model(run)
     previous = (
         "SELECT source, record_id, customer_id FROM identity.links"
@@ -142,7 +149,9 @@ def evaluation(run: Run) -> pl.DataFrame:
     return result
 
 
-def _current_model(run: Run) -> Model:
+def _current_model(run: Run) -> "Model":
+    from personalization_assets.identity.model import Model
+
     rows = run.con.execute("SELECT settings_json FROM identity.model WHERE is_current").fetchall()
     if not rows:
         raise UserError("identity.model holds no current model: materialize identity/model first.")

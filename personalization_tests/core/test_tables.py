@@ -92,6 +92,20 @@ def test_a_bad_build_leaves_the_old_table(
     assert stored(tmp_path, "SELECT count(*) FROM duckdb_tables()") == [(1,)]
 
 
+@pytest.mark.parametrize("shown", [False, True])
+def test_an_error_that_quotes_a_value_stays_out_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: bool
+) -> None:
+    if shown:
+        monkeypatch.setenv("PERSONALIZE_SHOW_ERRORS", "1")
+    bad = Query("SELECT 'a' AS person, ('anna' || '@example.com')::DOUBLE AS score")
+    result = run(tmp_path, [scores(bad)])
+    assert not result.success
+    log = " ".join(str(e) for e in result.all_events if e.is_step_failure)
+    assert ("anna@example.com" in log) == shown
+    assert "ConversionException" in log
+
+
 def test_each_rule_is_one_check_and_the_broken_one_is_red(tmp_path: Path) -> None:
     result = run(tmp_path, [scores(GOOD.with_columns(score=pl.lit(-1.0)))])
     checks = {c.check_name: c for c in result.get_asset_check_evaluations()}
