@@ -50,8 +50,6 @@ QUOTING_ERRORS = (
 )
 """Errors whose text quotes cells."""
 
-PROGRESS = logging.getLogger("personalization_assets.progress")
-
 
 class Clock(dg.ConfigurableResource[Any]):
     """The run's time. Nothing else in the platform reads a clock."""
@@ -93,7 +91,6 @@ class Run:
     settings: Settings
     log: logging.Logger
     _metadata: dict[str, Any] = field(default_factory=dict)
-    _extra: dict[str, tuple[Rows, Contract | None]] = field(default_factory=dict)
 
     def read(self, table: str) -> pl.DataFrame:
         """A whole table as a frame, columns in table order, rows in no promised order."""
@@ -106,18 +103,11 @@ class Run:
 
     def progress(self, text: str) -> None:
         """Tell whoever waits what is going on. Never personal data."""
-        PROGRESS.info(text)
         self.log.info(text)
 
     def metadata(self, **values: float | int | str | bool) -> None:
         """Numbers and short words for the materialization in Dagster. Never personal data."""
         self._metadata.update(values)
-
-    def extra_publish(
-        self, table: str, rows: Rows, model: type[pa.DataFrameModel] | None = None
-    ) -> None:
-        """Replace another table in the same transaction, by its contract if one is given."""
-        self._extra[table] = (rows, contract_of(model) if model else None)
 
 
 Builder = Callable[[Run], Rows | Mapping[type[pa.DataFrameModel], Rows]]
@@ -148,15 +138,6 @@ def publish(
             raise NotPublishedError(results)
         for contract, _ in outputs:
             wh.swap(run.con, contract.name, contract.description, contract.columns)
-        for table, (rows, extra) in run._extra.items():
-            if extra:
-                checked = _stage_and_audit(run, extra, rows, None)
-                if checked.blocked_by:
-                    raise NotPublishedError([*results, checked])
-                wh.swap(run.con, table, extra.description, extra.columns)
-            else:
-                wh.stage(run.con, table, rows)
-                wh.swap(run.con, table)
     return results
 
 
@@ -187,12 +168,16 @@ def _audit_in_duckdb(
     con: duckdb.DuckDBPyConnection, staged: str, contract: Contract
 ) -> tuple[int, dict[str, int]]:
     rules = [r for r in contract.rules if r.sql]
+    unjudged = {r.name for r in contract.rules} - {r.name for r in rules} - {"key.unique"}
+    if unjudged:
+        raise ValueError(
+            f"{contract.name}: {', '.join(sorted(unjudged))} cannot be judged inside DuckDB; "
+            "return a polars frame."
+        )
+    # NULL makes `NOT (...)` unknown, so nullable columns pass; only `required` sees NULL.
     counts = ", ".join(["count(*)", *(f"count(*) FILTER (WHERE NOT ({r.sql}))" for r in rules)])
     received, *found = con.execute(f"SELECT {counts} FROM {staged}").fetchall()[0]
     failures = dict(zip((r.name for r in rules), found, strict=True))
-    for rule in rules:
-        # NULL makes `NOT (...)` unknown, so nullable columns pass; only `required` sees NULL.
-        failures.setdefault(rule.name, 0)
     if contract.key:
         key = ", ".join(f'"{k}"' for k in contract.key)
         distinct = con.execute(
