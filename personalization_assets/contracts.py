@@ -8,7 +8,6 @@ What belongs here: reading a model into a `Contract`, and judging rows against i
 out of contracts is in `tables.py`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, cast
@@ -378,9 +377,3 @@ def _literal(value: Any) -> str:
         return str(value)
     text = str(value).replace("'", "''")
     return f"'{text}'"
-
-
-def failing(failures: dict[str, int], rules: Sequence[Rule], severity: Severity) -> dict[str, int]:
-    """The broken rules of one severity, with the number of rows that broke each."""
-    severities = {r.name: r.severity for r in rules}
-    return {n: k for n, k in failures.items() if k and severities.get(n, "error") == severity}
