@@ -13,6 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from personalization_assets.commands.identity import identity
 from personalization_assets.errors import UserError
 
 FILE = click.Path(path_type=Path)
@@ -126,6 +127,9 @@ def demo(settings_file: Path | None, people: int) -> None:
     from personalization_assets.settings import load_settings
 
     sys.exit(0 if run_demo(load_settings(settings_file), people, Console()) else 1)
+
+
+main.add_command(identity)
 
 
 if __name__ == "__main__":
