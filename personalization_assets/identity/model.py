@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from personalization_assets.identity.comparison import ComparisonSet, suffixed
@@ -24,6 +24,18 @@ class Household:
 
 
 @dataclass(frozen=True)
+class Frequencies:
+    """How common the values of name columns are; see `frequencies`.
+
+    `values` holds, by column, the share of each value above `floor`; every other value counts as
+    `floor`. The column `full_name` holds by how much namesakes exceed the product of the parts.
+    """
+
+    floor: float = 1.0
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Model:
     """How alike two records of one person are, and two of strangers.
 
@@ -39,6 +51,7 @@ class Model:
     records: int
     signature: str
     notes: tuple[str, ...] = field(default=())
+    frequencies: Frequencies = field(default=Frequencies())
 
     @property
     def version(self) -> str:
@@ -68,9 +81,8 @@ class Model:
                     number = numbers[id(level)]
                     entry["m_probability"] = self.m[comparison.name][number]
                     entry["u_probability"] = self.u[comparison.name][number]
-                    if level.tf:
+                    if level.tf in self.frequencies.values:
                         entry["tf_adjustment_column"] = level.tf
-                        entry["tf_minimum_u_value"] = 1e-5
                 levels.append(entry)
             comparisons.append(
                 {
@@ -79,6 +91,8 @@ class Model:
                     "comparison_levels": levels,
                 }
             )
+        if "full_name" in self.frequencies.values:
+            comparisons.append(_NAMESAKES)
         rules = [
             " AND ".join(f"l.{c} = r.{c}" for c in rule) for rule in self.comparisons.blocking
         ] or ["l.unique_id = r.unique_id"]
@@ -121,6 +135,7 @@ class Model:
                 "records": self.records,
                 "signature": self.signature,
                 "notes": list(self.notes),
+                "frequencies": asdict(self.frequencies),
             },
             sort_keys=True,
         )
@@ -141,7 +156,35 @@ class Model:
             records=raw["records"],
             signature=raw["signature"],
             notes=tuple(raw["notes"]),
+            frequencies=Frequencies(**raw["frequencies"]),
         )
+
+
+# Says nothing itself: its term frequency takes back what common full names were given twice.
+_NAMESAKES = {
+    "output_column_name": "namesakes",
+    "comparison_description": "namesakes",
+    "comparison_levels": [
+        {
+            "sql_condition": "full_name_l IS NULL OR full_name_r IS NULL",
+            "label_for_charts": "missing",
+            "is_null_level": True,
+        },
+        {
+            "sql_condition": "full_name_l = full_name_r",
+            "label_for_charts": "same full name",
+            "m_probability": 0.5,
+            "u_probability": 0.5,
+            "tf_adjustment_column": "full_name",
+        },
+        {
+            "sql_condition": "ELSE",
+            "label_for_charts": "not the same full name",
+            "m_probability": 0.5,
+            "u_probability": 0.5,
+        },
+    ],
+}
 
 
 def significant(value: float) -> float:

@@ -293,6 +293,7 @@ handles AS (
 )
 SELECT
     p.*,
+    p.first_name || ' ' || p.last_name AS full_name,
     p.first_name[1] AS first_initial,
     p.last_name[1:3] AS last_start,
     CASE WHEN first_canon IS NOT NULL AND p.last_name IS NOT NULL

@@ -5,6 +5,7 @@ from typing import Any
 
 import duckdb
 
+from personalization_assets.identity.frequencies import frequency_tables
 from personalization_assets.identity.model import Model
 
 
@@ -56,6 +57,8 @@ def _predict(work: duckdb.DuckDBPyConnection, model: Model, pairs: str) -> tuple
         linker = Linker(
             api.register("nodes"), model.splink_settings(), log_level=None, validate_settings=False
         )
+        for column, table in frequency_tables(work, model.frequencies).items():
+            linker.table_management.register_term_frequency_lookup(api.register(table), column)
         linker.table_management.register_blocked_pairs_for_predict(api.register("splink_pairs"))
         predicted = linker.inference.predict(threshold_match_weight=-1000, warning_mode="never")
     finally:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from personalization_assets.identity.blocking import block_sql, with_affordable_rules
 from personalization_assets.identity.comparison import Comparison, ComparisonSet, filled_shares
+from personalization_assets.identity.frequencies import learn_frequencies
 from personalization_assets.identity.model import Household, Levels, Model, significant
 from personalization_assets.identity.populations import (
     NAME_COLUMNS,
@@ -61,16 +62,17 @@ def train(
         notes.append(
             f"{int(count)} distinct records are too few to learn from: prior probabilities stand"
         )
-        m, u = _priors(usable, "m"), _priors(usable, "u")
+        m, u, own = _priors(usable, "m"), _priors(usable, "u"), None
         share = _prior_share(count)
         house = None
     else:
         u = learn_strangers(work, usable, settings)
         house = learn_households(work, usable, u, settings, pairs)
-        m, learnt = _one_person(work, usable, u, house, settings)
+        m, learnt, matched = _one_person(work, usable, u, house, settings)
         notes += [f"no training pairs for {name}: prior probabilities stand" for name in learnt]
         share = _deterministic_share(work, usable, settings, pairs, count)
         share, house = _shares(work, usable, m, u, house, share, settings, pairs)
+        own = _own_namesakes(work, matched, settings)
         if house is None:
             notes.append("no street addresses or names to learn households from")
     return Model(
@@ -84,6 +86,7 @@ def train(
         records=int(count),
         signature=signature,
         notes=tuple(notes),
+        frequencies=learn_frequencies(work, _name_columns(usable), own),
     )
 
 
@@ -117,10 +120,15 @@ def _one_person(
     u: Levels,
     house: Household | None,
     settings: IdentitySettings,
-) -> tuple[Levels, list[str]]:
-    """m by EM over all training blocks at once; each block is silent on what it blocks on."""
-    blocks = [_training_block(work, usable, rule, settings) for rule in usable.training]
-    blocks = [b for b in blocks if b is not None and len(b[0])]
+) -> tuple[Levels, list[str], dict[tuple[str, ...], float]]:
+    """m by EM over all training blocks at once; each block is silent on what it blocks on.
+
+    Also the comparisons that no block could teach, and how many pairs of one person each block
+    holds.
+    """
+    found = [(tuple(r), _training_block(work, usable, r, settings)) for r in usable.training]
+    rules = [rule for rule, b in found if b is not None and len(b[0])]
+    blocks = [b for _, b in found if b is not None and len(b[0])]
     m = _priors(usable, "m")
     prior = _priors(usable, "m")
     start = [0.6, 0.1, 0.3] if house else [0.6, 0.0, 0.4]
@@ -132,8 +140,7 @@ def _one_person(
             for c in usable.comparisons
         }
         for b, block in enumerate(blocks):
-            assert block is not None
-            patterns, counts, active = block
+            patterns, counts, active, _ = block
             weights = (
                 np.stack(
                     [
@@ -156,10 +163,36 @@ def _one_person(
                     sums[comparison.name][n] += float(mass[patterns[:, j] == n, 0].sum())
         m = {name: _normal(by) for name, by in sums.items()}
     unlearnt = [c.name for c in usable.comparisons if c.name not in seen]
-    return m, unlearnt
+    matched = {
+        rule: float(class_shares[b][0] * blocks[b][1].sum() * blocks[b][3])
+        for b, rule in enumerate(rules)
+    }
+    return m, unlearnt, matched
 
 
-Block = tuple[NDArray[np.int64], NDArray[np.float64], set[str]]
+def _own_namesakes(
+    work: duckdb.DuckDBPyConnection,
+    matched: dict[tuple[str, ...], float],
+    settings: IdentitySettings,
+) -> float | None:
+    """How many other nodes of the same person and the same full name a node has on average."""
+    pairs = matched.get(("first_name", "last_name"))
+    if pairs is None:
+        return None
+    named = number(
+        work,
+        f"""SELECT sum(n) FROM (SELECT count(*) AS n FROM nodes WHERE full_name IS NOT NULL
+        GROUP BY first_name, last_name HAVING count(*) <= {settings.max_block_size})""",
+    )
+    return significant(2 * pairs / max(named, 1.0))
+
+
+def _name_columns(usable: ComparisonSet) -> list[str]:
+    """Columns whose agreement counts by how common the value is."""
+    return sorted({level.tf for c in usable.comparisons for level in c.levels if level.tf})
+
+
+Block = tuple[NDArray[np.int64], NDArray[np.float64], set[str], float]
 
 
 def _training_block(
@@ -170,13 +203,14 @@ def _training_block(
 ) -> Block | None:
     """Patterns of gammas among pairs that share the rule's columns, with their counts.
 
-    The third part names the comparisons that are independent of the rule.
+    The third part names the comparisons that are independent of the rule, the fourth says how many
+    pairs one of them stands for.
     """
     related = set(rule)
     active = {c.name for c in usable.comparisons if not _touches(c, related)}
     if not active:
         return None
-    source, _ = thinned(work, rule, settings)
+    source, stands_for = thinned(work, rule, settings)
     gammas = ", ".join(f"{c.gamma_sql()} AS gamma_{c.name}" for c in usable.comparisons)
     names = ", ".join(f"gamma_{c.name}" for c in usable.comparisons)
     rows = work.sql(
@@ -191,7 +225,7 @@ def _training_block(
     ).fetchall()
     width = len(usable.comparisons) + 1
     table = np.array(rows, dtype=np.int64).reshape(-1, width)
-    return table[:, :-1], table[:, -1].astype(np.float64), active
+    return table[:, :-1], table[:, -1].astype(np.float64), active, stands_for
 
 
 def _touches(comparison: Comparison, columns: set[str]) -> bool:

@@ -102,12 +102,12 @@ def _records(
     )
     n = len(rows)
     frame = form.select(
-        source=pl.lit(name),
-        record_id=pl.Series(draw.numbers(n, 100_000, 2).astype(str)),
         *(
             pl.col(c) if c in system.keeps else pl.lit(None, form.schema[c]).alias(c)
             for c in PERSON
         ),
+        source=pl.lit(name),
+        record_id=pl.Series(draw.numbers(n, 100_000, 2).astype(str)),
         country=pl.col("iso_country"),
         device_id=_some(devices[rows + people.height * draw.chance(n, 0.3)], draw, system.device),
         updated_at=pl.from_epoch(pl.Series(at)).cast(pl.Datetime("us")),
