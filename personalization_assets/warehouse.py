@@ -88,15 +88,40 @@ class Warehouse(DuckDBResource):
             try:
                 return duckdb.connect(self.database, config=dict(self.connection_config))
             except duckdb.IOException as error:
-                if "lock" not in str(error).lower():
-                    raise UserError(
-                        f"The warehouse {self.database} cannot be opened: "
-                        f"{str(error).splitlines()[0]}. Restore it from a copy, or move it "
-                        "away and run again to build it anew."
-                    ) from error
-                if time.monotonic() >= deadline:
-                    raise UserError(held_message(self.database, str(error))) from error
+                if not _is_held(error) or time.monotonic() >= deadline:
+                    raise UserError(_refusal(self.database, error)) from error
                 time.sleep(0.25)
+
+
+@contextmanager
+def reading(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection for a command that looks into the warehouse between runs.
+
+    Raises:
+        UserError: there is no warehouse, or a run is writing it, or it cannot be opened.
+    """
+    if not database.exists():
+        raise UserError(f"There is no warehouse at {database}: run `personalize run` first.")
+    try:
+        con = duckdb.connect(str(database), read_only=True)
+    except duckdb.IOException as error:
+        raise UserError(_refusal(str(database), error)) from None
+    with con:
+        yield con
+
+
+def _is_held(error: duckdb.IOException) -> bool:
+    return "lock" in str(error).lower()
+
+
+def _refusal(database: str, error: duckdb.IOException) -> str:
+    """Why the file was not opened, and what to do about it."""
+    if _is_held(error):
+        return held_message(database, str(error))
+    return (
+        f"The warehouse {database} cannot be opened: {str(error).splitlines()[0]}. Restore it from "
+        "a copy, or move it away and run again to build it anew."
+    )
 
 
 def held_message(database: str, error: str) -> str:

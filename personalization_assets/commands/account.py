@@ -7,10 +7,8 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
-from personalization_assets.commands.run import require
-from personalization_assets.errors import UserError
 from personalization_assets.settings import Settings
-from personalization_assets.warehouse import exists, held_message, tables
+from personalization_assets.warehouse import exists, reading, tables
 
 ROOMS = (
     "sources",
@@ -31,12 +29,7 @@ def print_account(settings: Settings, console: Console) -> None:
         UserError: there is no warehouse, or a run holds it.
     """
     path = settings.warehouse_file
-    require(path, "warehouse", "run `personalize run` first.")
-    try:
-        con = duckdb.connect(str(path), read_only=True)
-    except duckdb.IOException as error:
-        raise UserError(held_message(str(path), str(error))) from None
-    with con:
+    with reading(path) as con:
         _rooms(con, console)
         _empty(con, console)
         _quarantine(con, console)

@@ -4,13 +4,12 @@ import datetime as dt
 import json
 from pathlib import Path
 
-import duckdb
 from rich.console import Console
 
 from personalization_assets.commands.account import print_account
-from personalization_assets.commands.run import require, run_all
-from personalization_assets.errors import UserError
+from personalization_assets.commands.run import run_all
 from personalization_assets.settings import Settings
+from personalization_assets.warehouse import reading
 
 SEED = 20
 END = dt.datetime(2026, 11, 1)
@@ -61,14 +60,7 @@ def build_gallery(settings: Settings, out: Path | None, console: Console) -> Non
     """
     from personalization_assets.emails.gallery import write_gallery
 
-    require(settings.warehouse_file, "warehouse", "run `personalize run` first.")
     target = out or settings.exports_dir / "gallery"
-    try:
-        con = duckdb.connect(str(settings.warehouse_file), read_only=True)
-    except duckdb.IOException:
-        raise UserError(
-            f"{settings.warehouse_file} is being written: try again when the run has ended."
-        ) from None
-    with con:
+    with reading(settings.warehouse_file) as con:
         page = write_gallery(con, target).page
     console.print(f"E-mails to look at: [bold]{page}[/bold]")

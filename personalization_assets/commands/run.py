@@ -120,9 +120,3 @@ def dagster_home(settings: Settings) -> Path:
         shutil.copyfile(config, home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
     return home
-
-
-def require(path: Path, what: str, remedy: str) -> None:
-    """Raise a `UserError` when a file that a command needs is not there."""
-    if not path.exists():
-        raise UserError(f"There is no {what} at {path}: {remedy}")
