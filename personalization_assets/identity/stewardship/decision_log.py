@@ -173,4 +173,4 @@ def _write(path: Path, columns: Sequence[str], rows: Sequence[dict[str, str]]) -
         os.fsync(file.fileno())
     if path.exists():
         shutil.copymode(path, fresh)
-    os.replace(fresh, path)
+    fresh.replace(path)
