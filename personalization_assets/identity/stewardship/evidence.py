@@ -4,24 +4,18 @@ The figures come from the model that scored `identity.matches`, applied to the r
 that the steps of a pair add up to its `match_weight`.
 """
 
-import datetime as dt
-import logging
-import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from personalization_assets.errors import UserError
-from personalization_assets.identity.frequencies import frequency_tables
 from personalization_assets.identity.model import Model
 from personalization_assets.identity.normalise import prepare
-from personalization_assets.identity.scoring import score
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.stewardship.decision_log import Key
+from personalization_assets.identity.stewardship.steps import Step, turned, weigh_nodes
 from personalization_assets.identity.workspace import standing_decisions, workspace
 from personalization_assets.warehouse import exists
 
@@ -58,22 +52,6 @@ class Record:
     def name(self) -> str:
         """How commands name the record: `source/record_id`."""
         return "/".join(self.key)
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one comparison says about a pair.
-
-    `bits` is log2 of how much likelier the level is for one person than for strangers; `rarity` is
-    the part of it that comes from how common the shared value is. No bits where it says nothing.
-    """
-
-    comparison: str
-    level: str
-    left: str
-    right: str
-    bits: float
-    rarity: float
 
 
 @dataclass(frozen=True)
@@ -150,7 +128,7 @@ def weigh(
         nodes = _nodes(work, wanted)
         firsts = dict(nodes.values())
         asked = {_ordered(nodes[a][0], nodes[b][0]) for a, b in pairs}
-        weighed = _weigh(work, model, {(a, b) for a, b in asked if a != b})
+        weighed = weigh_nodes(work, model, {(a, b) for a, b in asked if a != b})
     published = _published(
         con, {(firsts[a], firsts[b]) for a, b in asked if a != b} | {_sorted(p) for p in pairs}
     )
@@ -160,7 +138,7 @@ def weigh(
         ends = _ordered(one, other)
         flat = weighed.get(ends)
         if flat is not None and one > other:
-            flat = _turned(flat)
+            flat = turned(flat)
         cause, p, weight = published.get(
             (firsts[ends[0]], firsts[ends[1]]), published.get(_sorted((a, b)), (None, None, None))
         )
@@ -227,23 +205,6 @@ def read_records(con: duckdb.DuckDBPyConnection, keys: Iterable[Key]) -> dict[Ke
             "source/record_id, as in identity.links."
         )
     return found
-
-
-@dataclass(frozen=True)
-class _Weighed:
-    prior: float
-    steps: tuple[Step, ...]
-    weight: float
-    household: float
-    p: float
-    p_household: float
-
-
-def _turned(flat: _Weighed) -> _Weighed:
-    steps = tuple(
-        Step(s.comparison, s.level, s.right, s.left, s.bits, s.rarity) for s in flat.steps
-    )
-    return _Weighed(flat.prior, steps, flat.weight, flat.household, flat.p, flat.p_household)
 
 
 def _other_side(cause: str) -> str:
@@ -325,126 +286,3 @@ def _published(
     ).fetchall()
     con.unregister("asked_pairs")
     return {((a, b), (c, d)): (cause, p, weight) for a, b, c, d, cause, p, weight in rows}
-
-
-def _weigh(
-    work: duckdb.DuckDBPyConnection, model: Model, pairs: set[tuple[int, int]]
-) -> dict[tuple[int, int], _Weighed]:
-    """What the model says about pairs of nodes; nothing about those it cannot compare."""
-    ordered = sorted(pairs)
-    work.register(
-        "incoming",
-        pa.table(
-            {
-                "l": pa.array([p[0] for p in ordered], pa.int64()),
-                "r": pa.array([p[1] for p in ordered], pa.int64()),
-            }
-        ),
-    )
-    work.execute(
-        """
-        CREATE OR REPLACE TABLE asked AS SELECT * FROM incoming
-        SEMI JOIN nodes AS a ON a.unique_id = l SEMI JOIN nodes AS b ON b.unique_id = r
-        """
-    )
-    work.unregister("incoming")
-    if not work.sql("SELECT count(*) FROM asked").fetchall()[0][0]:
-        return {}
-    score(work, model, "asked", "answered")
-    totals = {
-        (left, right): tuple(map(float, rest))
-        for left, right, *rest in work.sql(
-            "SELECT l, r, weight, home, p, p_home FROM answered"
-        ).fetchall()
-    }
-    if not model.comparisons.comparisons:
-        return {}
-    prior, steps = _steps(work, model)
-    return {pair: _Weighed(prior, steps[pair], *totals[pair]) for pair in totals}
-
-
-def _steps(
-    work: duckdb.DuckDBPyConnection, model: Model
-) -> tuple[float, dict[tuple[int, int], tuple[Step, ...]]]:
-    """The prior in bits, and per pair of `asked` what each comparison adds to it."""
-    from splink import DuckDBAPI, Linker
-
-    settings = model.splink_settings() | {"retain_intermediate_calculation_columns": True}
-    work.execute(
-        """CREATE OR REPLACE TABLE asked_of_splink AS
-        SELECT '0' AS match_key, l AS join_key_l, r AS join_key_r FROM asked"""
-    )
-    quiet = logging.getLogger("splink")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
-    try:
-        api = DuckDBAPI(work)
-        linker = Linker(api.register("nodes"), settings, log_level=None, validate_settings=False)
-        for column, table in frequency_tables(work, model.frequencies).items():
-            linker.table_management.register_term_frequency_lookup(api.register(table), column)
-        linker.table_management.register_blocked_pairs_for_predict(api.register("asked_of_splink"))
-        predicted = linker.inference.predict(threshold_match_weight=-1000, warning_mode="never")
-    finally:
-        quiet.setLevel(level)
-    cursor = work.execute(f"SELECT * FROM {predicted.physical_name}")
-    names = [d[0] for d in cursor.description or ()]
-    rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    places = {
-        c["output_column_name"]: _level_numbers(work, predicted.physical_name, c)
-        for c in settings["comparisons"]
-    }
-    result = {}
-    for row in rows:
-        pair = (int(row["unique_id_l"]), int(row["unique_id_r"]))
-        steps = tuple(
-            _step(row, comparison, places[comparison["output_column_name"]][pair])
-            for comparison in settings["comparisons"]
-        )
-        result[pair] = steps
-    predicted.drop_table_from_database_and_remove_from_cache()
-    linker.table_management.invalidate_cache()
-    return math.log2(model.share / (1 - model.share)), result
-
-
-def _level_numbers(
-    work: duckdb.DuckDBPyConnection, table: str, comparison: dict[str, Any]
-) -> dict[tuple[int, int], int]:
-    """The place of the level that each pair falls into: the first whose condition holds.
-
-    Splink's `gamma` does not tell levels apart that say nothing.
-    """
-    cases = " ".join(
-        f"WHEN {'true' if level['sql_condition'] == 'ELSE' else level['sql_condition']} THEN {i}"
-        for i, level in enumerate(comparison["comparison_levels"])
-    )
-    rows = work.execute(
-        f"SELECT unique_id_l, unique_id_r, CASE {cases} END FROM {table}"
-    ).fetchall()
-    return {(int(left), int(right)): int(place) for left, right, place in rows}
-
-
-def _step(row: dict[str, Any], comparison: dict[str, Any], place: int) -> Step:
-    name = str(comparison["output_column_name"])
-    rarity = float(row.get(f"mw_tf_adj_{name}") or 0.0)
-    columns = list(
-        dict.fromkeys(
-            re.findall(r"\b(\w+)_[lr]\b", comparison["comparison_levels"][0]["sql_condition"])
-        )
-    )
-    if "street" in columns and "house_no_l" in row:
-        columns.insert(columns.index("street") + 1, "house_no")
-    return Step(
-        comparison=name,
-        level=str(comparison["comparison_levels"][place]["label_for_charts"]),
-        left=_value(row, columns, "l"),
-        right=_value(row, columns, "r"),
-        bits=float(row[f"mw_{name}"]) + rarity,
-        rarity=rarity,
-    )
-
-
-def _value(row: dict[str, Any], columns: Sequence[str], side: str) -> str:
-    values = [row.get(f"{column}_{side}") for column in columns]
-    return " ".join(
-        v.isoformat() if isinstance(v, dt.date) else str(v) for v in values if v is not None
-    )

@@ -1,10 +1,12 @@
 """The evidence as a page: two records side by side, and a waterfall from the prior to the sum."""
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from personalization_assets.identity.stewardship.evidence import FIELDS, Evidence, Record, Step
+from personalization_assets.identity.stewardship.evidence import FIELDS, Evidence, Record
+from personalization_assets.identity.stewardship.steps import Step
 from personalization_assets.identity.stewardship.style import bits, page, percent, say
 
 _Place = Callable[[float], str]
@@ -269,6 +271,7 @@ def customer_page(
     bonds: Sequence[Evidence],
     left_out: int,
     threshold: float,
+    nonce: str = "",
 ) -> str:
     """The page of a customer: why each record is there, and its pairs, strongest first."""
     rows = "".join(
@@ -296,7 +299,7 @@ def customer_page(
         f'<section class="card"><h2>Pairs, strongest bonds first</h2>{pairs or none}{more}'
         "</section></main>"
     )
-    return page(f"Customer {customer_id}", body)
+    return page(f"Customer {customer_id}", body, nonce=nonce)
 
 
 def who(record: Record) -> str:
@@ -304,6 +307,12 @@ def who(record: Record) -> str:
     names = [record.fields[f] for f in ("given_name", "family_name") if record.fields[f]]
     others = [record.fields[f] for f in ("email", "phone", "account_key", "device_id")]
     return " ".join(names) or next((v for v in others if v), "")
+
+
+def file_name(evidence: Evidence) -> str:
+    """A name for the page of a pair; ids of records can be addresses, so they are not in it."""
+    text = "\x1f".join((*evidence.left.key, *evidence.right.key))
+    return f"pair-{hashlib.sha256(text.encode()).hexdigest()[:12]}.html"
 
 
 def write_page(text: str, target: Path) -> None:

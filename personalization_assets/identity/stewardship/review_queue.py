@@ -1,6 +1,6 @@
 """The open items of `identity.review_queue`, those first that are worth most."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -65,6 +65,11 @@ class Queue:
     items: tuple[Item, ...]
     total: int
     by_reason: dict[str, int]
+
+    def without(self, decided: Container[tuple[Key, Key]]) -> tuple["Queue", int]:
+        """The queue without items whose pair is decided, and how many those are."""
+        items = tuple(item for item in self.items if item.pair not in decided)
+        return Queue(items, self.total, self.by_reason), len(self.items) - len(items)
 
 
 def read_queue(
