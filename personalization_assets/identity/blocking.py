@@ -13,9 +13,32 @@ def candidate_pairs(
 
     Values shared by more nodes than `max_block_size` make no pairs, so cost grows with records.
     """
-    parts = [block_sql(rule, settings.max_block_size) for rule in rules]
-    parts = parts or ["SELECT unique_id AS l, unique_id AS r FROM nodes WHERE false"]
-    work.execute(f"CREATE OR REPLACE TABLE pairs AS {' UNION '.join(parts)}")
+    work.execute("CREATE OR REPLACE TABLE found (l BIGINT, r BIGINT)")
+    for rule in rules:
+        # Joining on a hash of the values is cheaper than on the values. It is used here only; two
+        # values of one hash would cost a comparison, nothing else.
+        key = f"hash({', '.join(rule)})"
+        filled = " AND ".join(f"{c} IS NOT NULL" for c in rule)
+        work.execute(
+            f"""
+            CREATE OR REPLACE TABLE keyed AS
+            SELECT unique_id, {key} AS key FROM nodes WHERE {filled}
+            """
+        )
+        work.execute(
+            f"""
+            INSERT INTO found
+            WITH usable AS (
+                SELECT key FROM keyed GROUP BY key
+                HAVING count(*) BETWEEN 2 AND {settings.max_block_size}
+            ),
+            shared AS (SELECT * FROM keyed SEMI JOIN usable USING (key))
+            SELECT a.unique_id, b.unique_id
+            FROM shared AS a JOIN shared AS b ON a.key = b.key AND a.unique_id < b.unique_id
+            """
+        )
+    work.execute("CREATE OR REPLACE TABLE pairs AS SELECT DISTINCT l, r FROM found")
+    work.execute("DROP TABLE found")
 
 
 def with_affordable_rules(

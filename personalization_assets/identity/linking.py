@@ -46,7 +46,19 @@ def link(
     as_of: dt.datetime,
 ) -> Linked:
     """Who is who. Of all pairs, `share` are one person and `home_share` live together."""
-    size = _number_records(work)
+    _number_records(work)
+    return link_pairs(work, share, home_share, settings, as_of)
+
+
+def link_pairs(
+    work: duckdb.DuckDBPyConnection,
+    share: float,
+    home_share: float | None,
+    settings: IdentitySettings,
+    as_of: dt.datetime,
+) -> Linked:
+    """The same from the tables `numbered` and `pair` as `matching.match_pairs` leaves them."""
+    size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
     clusters = _cluster(work, size, share, home_share, settings)
     _put(work, "cluster_of", {"rid": np.arange(size), "cluster": clusters.labels})
     work.execute(_BONDS)
@@ -82,13 +94,13 @@ def link(
     return Linked(links, ledger, _review_queue(work, clusters, settings), new_events)
 
 
-def _number_records(work: duckdb.DuckDBPyConnection) -> int:
+def _number_records(work: duckdb.DuckDBPyConnection) -> None:
     """Build `numbered` and `pair`: records and matches by position in (source, record_id) order."""
     work.execute(
         """
         CREATE OR REPLACE TABLE numbered AS
         SELECT row_number() OVER (ORDER BY source, record_id) - 1 AS rid, source, record_id
-        FROM records ORDER BY rid
+        FROM records
         """
     )
     work.execute(
@@ -99,10 +111,8 @@ def _number_records(work: duckdb.DuckDBPyConnection) -> int:
         FROM matches AS m
         JOIN numbered AS a ON a.source = m.source_l AND a.record_id = m.record_id_l
         JOIN numbered AS b ON b.source = m.source_r AND b.record_id = m.record_id_r
-        ORDER BY l, r
         """
     )
-    return int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
 
 
 def _cluster(

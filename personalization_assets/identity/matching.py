@@ -17,8 +17,26 @@ def match(work: duckdb.DuckDBPyConnection, model: Model, settings: IdentitySetti
     """Rows of `identity.matches` for the tables `records` and `decisions` of the connection.
 
     Key (source_l, record_id_l, source_r, record_id_r), left before right in (source, record_id)
-    order. Records of one node are tied to its first record (cause `exact`). Inside every component
-    that is not too large all pairs are there, however improbable: clustering needs them.
+    order. See `match_pairs` for which pairs are there.
+    """
+    match_pairs(work, model, settings)
+    return work.sql(
+        f"""
+        SELECT a.source AS source_l, a.record_id AS record_id_l, b.source AS source_r,
+            b.record_id AS record_id_r, weight AS match_weight, p AS match_probability,
+            p_home AS household_probability, cause, '{model.version}' AS model_version
+        FROM pair JOIN numbered AS a ON a.rid = pair.l JOIN numbered AS b ON b.rid = pair.r
+        ORDER BY pair.l, pair.r
+        """
+    ).to_arrow_table()
+
+
+def match_pairs(work: duckdb.DuckDBPyConnection, model: Model, settings: IdentitySettings) -> None:
+    """Build `numbered` (rid, source, record_id) and `pair`: what is known of pairs of records.
+
+    `pair` has l and r (rids, l < r), weight, p, p_home and cause as in `identity.matches`. Records
+    of one node are tied to its first record (cause `exact`). Inside every component that is not too
+    large all pairs are there, however improbable: clustering needs them.
     """
     prepare(work, settings, tuple(model.comparisons.role_mailboxes.split()))
     candidate_pairs(work, model.comparisons.blocking, settings)
@@ -26,7 +44,7 @@ def match(work: duckdb.DuckDBPyConnection, model: Model, settings: IdentitySetti
     _decided_pairs(work)
     owners(work, settings)
     score(work, model, "pairs", "scored")
-    size = int(work.sql("SELECT coalesce(max(rid), 0) FROM members").fetchall()[0][0])
+    size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
     edges = work.sql(
         f"""
         SELECT l, r FROM scored WHERE p >= {settings.match_threshold}
@@ -35,10 +53,10 @@ def match(work: duckdb.DuckDBPyConnection, model: Model, settings: IdentitySetti
         UNION ALL SELECT l, r FROM decided_pairs WHERE verdict = 'same'
         """
     ).fetchnumpy()
-    labels = components(np.asarray(edges["l"]), np.asarray(edges["r"]), size + 1)
+    labels = components(np.asarray(edges["l"]), np.asarray(edges["r"]), size)
     _missing_pairs(work, labels, settings)
     score(work, model, "missing", "scored_missing")
-    return work.sql(_rows_sql(model.version, settings)).to_arrow_table()
+    work.execute(_pair_sql(settings))
 
 
 def components(left: NDArray[np.int64], right: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -90,8 +108,9 @@ def _missing_pairs(
     )
 
 
-def _rows_sql(version: str, settings: IdentitySettings) -> str:
+def _pair_sql(settings: IdentitySettings) -> str:
     return f"""
+    CREATE OR REPLACE TABLE pair AS
     WITH every AS (
         SELECT * FROM scored UNION ALL SELECT * FROM scored_missing
     ),
@@ -132,9 +151,5 @@ def _rows_sql(version: str, settings: IdentitySettings) -> str:
             CASE WHEN bare < owner THEN 'owner_r' ELSE 'owner_l' END
         FROM owners
     )
-    SELECT a.source AS source_l, a.record_id AS record_id_l, b.source AS source_r,
-        b.record_id AS record_id_r, weight AS match_weight, p AS match_probability,
-        p_home AS household_probability, cause, '{version}' AS model_version
-    FROM kept JOIN members AS a ON a.rid = kept.l JOIN members AS b ON b.rid = kept.r
-    ORDER BY kept.l, kept.r
+    SELECT l, r, weight, p, p_home, cause FROM kept
     """

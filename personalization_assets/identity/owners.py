@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personalization_assets.identity.settings import IdentitySettings
+from personalization_assets.identity.spelling import merged
 
 # Judgements, not measurements: how sure it is that the only known user of an address is its owner,
 # and if the address restates the user's name.
@@ -21,11 +22,11 @@ USED = 0.9
 RESTATED = 0.99
 
 _OWN_NAME = """coalesce(
-    (length(n.first_name) > 2 AND contains(n.email_name, n.first_name))
-    OR (length(n.first_canon) > 2 AND contains(n.email_name, n.first_canon))
+    (length(n.first_name) > 2 AND contains(email_name, n.first_name))
+    OR (length(n.first_canon) > 2 AND contains(email_name, n.first_canon))
     OR (length(n.last_name) > 2
-        AND (starts_with(n.email_name, n.first_initial || n.last_name)
-            OR starts_with(n.email_name, n.last_name || n.first_initial))),
+        AND (starts_with(email_name, n.first_initial || n.last_name)
+            OR starts_with(email_name, n.last_name || n.first_initial))),
     false)"""
 
 
@@ -44,9 +45,13 @@ def owners(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
             FROM bare GROUP BY unit
         ),
         users AS (
-            SELECT h.bare, n.unique_id AS owner, 1 AS place,
+            SELECT n.bare, n.unique_id AS owner, 1 AS place,
                 CASE WHEN {_OWN_NAME} THEN {RESTATED} ELSE {USED} END AS p
-            FROM held AS h JOIN nodes AS n ON n.email = h.email
+            FROM (
+                SELECT h.bare, n.*,
+                    regexp_replace({merged("n.email_local")}, '[^a-z]', '', 'g') AS email_name
+                FROM held AS h JOIN nodes AS n ON n.email = h.email
+            ) AS n
             UNION ALL
             SELECT h.bare, n.unique_id, 2, {USED}
             FROM held AS h JOIN nodes AS n ON n.device = h.device

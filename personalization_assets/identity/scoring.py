@@ -1,6 +1,7 @@
 """Scores of pairs under a trained model: Splink's weight and the odds of a shared household."""
 
 import logging
+import re
 from typing import Any
 
 import duckdb
@@ -22,38 +23,58 @@ def score(work: duckdb.DuckDBPyConnection, model: Model, pairs: str, out: str) -
             p DOUBLE, p_home DOUBLE)"""
         )
         return
-    predicted, linker = _predict(work, model, pairs)
-    work.execute(
+    predict(
+        work,
+        model,
+        pairs,
         f"""
-        CREATE OR REPLACE TABLE {out} AS
         WITH odds AS (
             SELECT unique_id_l AS l, unique_id_r AS r,
                 greatest(-100, least(100, match_weight)) AS weight,
                 greatest(-100, least(100, {model.household_sql()})) AS home
-            FROM {predicted.physical_name}
+            FROM predicted
         )
         SELECT l, r, weight, home,
             1 / (1 + pow(2, -weight) + pow(2, home - weight)) AS p,
             1 / (1 + pow(2, -home) + pow(2, weight - home)) AS p_home
         FROM odds
-        """
+        """,
+        out,
     )
-    predicted.drop_table_from_database_and_remove_from_cache()
-    linker.table_management.invalidate_cache()
 
 
-def _predict(work: duckdb.DuckDBPyConnection, model: Model, pairs: str) -> tuple[Any, Any]:
+def predict(
+    work: duckdb.DuckDBPyConnection, model: Model, pairs: str, select: str, out: str
+) -> None:
+    """Build `out` as `select` from `predicted`, Splink's prediction for the table `pairs` (l, r).
+
+    `predicted` has whatever Splink's predictions have (`match_weight`, `gamma_<comparison>`, the
+    compared values, ...), but only what `select` names is ever computed and stored: Splink alone
+    would write every compared value of every pair, which costs more than the comparing.
+    """
     from splink import DuckDBAPI, Linker
 
+    class SelectingAPI(DuckDBAPI):  # type: ignore[misc]
+        """Runs Splink's SQL and puts our SELECT around its last step."""
+
+        def _execute_sql_against_backend(self, final_sql: str) -> Any:
+            begin = re.match(r"\s*CREATE TABLE (__splink__df_predict_\w+) AS", final_sql)
+            if begin:
+                final_sql = (
+                    f"CREATE TABLE {begin[1]} AS WITH predicted AS NOT MATERIALIZED "
+                    f"({final_sql[begin.end() :]}) {_after_with(select)}"
+                )
+            return super()._execute_sql_against_backend(final_sql)
+
     work.execute(
-        f"""CREATE OR REPLACE TABLE splink_pairs AS
+        f"""CREATE OR REPLACE VIEW splink_pairs AS
         SELECT '0' AS match_key, l AS join_key_l, r AS join_key_r FROM {pairs}"""
     )
     quiet = logging.getLogger("splink")
     level = quiet.level
     quiet.setLevel(logging.ERROR)
     try:
-        api = DuckDBAPI(work)
+        api = SelectingAPI(work)
         linker = Linker(
             api.register("nodes"), model.splink_settings(), log_level=None, validate_settings=False
         )
@@ -61,6 +82,13 @@ def _predict(work: duckdb.DuckDBPyConnection, model: Model, pairs: str) -> tuple
             linker.table_management.register_term_frequency_lookup(api.register(table), column)
         linker.table_management.register_blocked_pairs_for_predict(api.register("splink_pairs"))
         predicted = linker.inference.predict(threshold_match_weight=-1000, warning_mode="never")
+        work.execute(f"DROP TABLE IF EXISTS {out}")
+        work.execute(f"ALTER TABLE {predicted.physical_name} RENAME TO {out}")
+        linker.table_management.invalidate_cache()
     finally:
         quiet.setLevel(level)
-    return predicted, linker
+
+
+def _after_with(select: str) -> str:
+    """A SELECT as it goes on after another WITH clause."""
+    return re.sub(r"^\s*WITH\s", ", ", select)

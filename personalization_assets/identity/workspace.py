@@ -17,7 +17,8 @@ def workspace(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that holds the given Arrow tables by name, threads and memory as `like` has.
 
-    A table `decisions` (see `standing_decisions`) is there even if none is given.
+    Tables `decisions` (see `standing_decisions`) and `blocklist` (kind, value) are there even if
+    none are given.
     """
     work = duckdb.connect()
     try:
@@ -29,6 +30,7 @@ def workspace(
                 work.execute(f"SET {name} = '{value}'")
         columns = DECISION_COLUMNS.replace(",", " VARCHAR,") + " VARCHAR"
         work.execute(f"CREATE TABLE decisions ({columns})")
+        work.execute("CREATE TABLE blocklist (kind VARCHAR, value VARCHAR)")
         for name, table in tables.items():
             work.register("incoming", table)
             work.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")

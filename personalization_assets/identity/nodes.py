@@ -1,0 +1,260 @@
+"""From spelled records to nodes: what is folded away, what is junk, what can be compared.
+
+Reads `normal` (one row per record, see `normalise`) and leaves `members`, `nodes` and what says too
+little to be one. A node is a distinct description of a person; scores are of pairs of nodes.
+"""
+
+import duckdb
+
+from personalization_assets.identity.blocking import first_names_conflict
+from personalization_assets.identity.settings import IdentitySettings
+from personalization_assets.identity.spelling import mailbox, merged, number
+
+_NAMELESS = "first_name IS NULL AND last_name IS NULL"
+_FILLABLE = ("email", "phone", "dob", "device")
+_ADDRESS = ("street", "house_no", "postcode", "city")
+
+# Orders, web visits and consents of an account often carry nothing but the account. Such a record
+# is no second witness: compared by itself it would repeat what the account's other record says, in
+# training and in clustering. So it is folded into the account's fullest record, which takes over
+# what only the folded record knows (the device, mostly). `lead` is that record's rid.
+_FOLD = f"""
+CREATE OR REPLACE TABLE contradicting AS
+WITH spellings AS (
+    SELECT DISTINCT account_key, first_name, last_name, first_canon,
+        first_name[1] AS first_initial
+    FROM normal WHERE account_key IS NOT NULL AND first_name IS NOT NULL
+)
+SELECT DISTINCT a.account_key
+FROM spellings AS a JOIN spellings AS b ON a.account_key = b.account_key
+WHERE {first_names_conflict("a", "b")};
+
+CREATE OR REPLACE TABLE lead AS
+WITH free AS (
+    SELECT * FROM normal
+    ANTI JOIN decided USING (source, record_id)
+    ANTI JOIN contradicting USING (account_key)
+    WHERE account_key IS NOT NULL
+),
+fullest AS (
+    SELECT * FROM free
+    QUALIFY row_number() OVER (PARTITION BY account_key ORDER BY
+        (first_name IS NOT NULL)::INT + (last_name IS NOT NULL)::INT DESC,
+        {" + ".join(f"({c} IS NOT NULL)::INT" for c in (*_FILLABLE, *_ADDRESS))} DESC, rid) = 1
+)
+SELECT f.account_key, f.rid, {", ".join(f"f.{c}" for c in _ADDRESS)},
+    {
+    ", ".join(
+        f"coalesce(f.{c}, min_by(n.{c}, n.rid) FILTER (n.{c} IS NOT NULL)) AS {c}"
+        for c in _FILLABLE
+    )
+}
+FROM fullest AS f
+JOIN (SELECT * FROM free WHERE {_NAMELESS}) AS n
+    ON n.account_key = f.account_key AND n.rid <> f.rid
+GROUP BY f.account_key, f.rid, {", ".join(f"f.{c}" for c in (*_FILLABLE, *_ADDRESS))};
+
+CREATE OR REPLACE TABLE normal AS
+SELECT n.* REPLACE ({", ".join(f"coalesce(n.{c}, own.{c}) AS {c}" for c in _FILLABLE)},
+    coalesce(l.rid, n.rid) AS lead)
+FROM normal AS n
+LEFT JOIN lead AS own ON own.rid = n.rid
+LEFT JOIN (SELECT source, record_id, true AS yes FROM decided) AS d
+    ON d.source = n.source AND d.record_id = n.record_id
+LEFT JOIN lead AS l ON l.account_key = n.account_key AND l.rid <> n.rid
+    AND n.first_name IS NULL AND n.last_name IS NULL AND d.yes IS NULL
+    AND {" AND ".join(f"coalesce(n.{c} = l.{c}, n.{c} IS NULL)" for c in (*_FILLABLE, *_ADDRESS))}
+"""
+
+# What is left without a name under an account takes the name on which the account's other records
+# agree: then a shared device or mailbox no longer looks like a match.
+_BORROW = """
+CREATE OR REPLACE TABLE normal AS
+WITH named AS (
+    SELECT
+        account_key,
+        min(first_name) AS first_name,
+        min(first_word) AS first_word,
+        min(first_canon) AS first_canon,
+        min(last_name) AS last_name,
+        min(dob) AS dob
+    FROM normal
+    WHERE account_key IS NOT NULL AND last_name IS NOT NULL AND first_name IS NOT NULL
+    GROUP BY account_key
+    HAVING count(DISTINCT first_name) = 1 AND count(DISTINCT last_name) = 1
+        AND count(DISTINCT dob) <= 1
+)
+SELECT n.* REPLACE (
+    coalesce(n.first_name, a.first_name) AS first_name,
+    coalesce(n.first_word, a.first_word) AS first_word,
+    coalesce(n.first_canon, a.first_canon) AS first_canon,
+    coalesce(n.last_name, a.last_name) AS last_name,
+    coalesce(n.dob, a.dob) AS dob
+)
+FROM normal AS n
+LEFT JOIN named AS a ON a.account_key = n.account_key
+    AND n.first_name IS NULL AND n.last_name IS NULL
+"""
+
+# What makes two records with the same description the same person. A name alone does not.
+_ENOUGH = """(
+    email IS NOT NULL
+    OR (coalesce(first_name, last_name) IS NOT NULL AND (phone IS NOT NULL OR device IS NOT NULL))
+    OR (first_name IS NOT NULL AND last_name IS NOT NULL
+        AND (dob IS NOT NULL OR (street IS NOT NULL AND coalesce(postcode, city) IS NOT NULL)))
+    OR account_key IS NOT NULL
+)"""
+
+_COMPARED = "first_name, last_name, email, phone, dob, street, house_no, postcode, city, device"
+
+_NODES = f"""
+CREATE OR REPLACE TABLE described AS
+SELECT
+    rid, source, record_id, account_key, decided,
+    CASE WHEN {_ENOUGH} AND NOT decided
+        THEN min(rid) OVER (PARTITION BY account_key, {_COMPARED}, {_ENOUGH}, decided) ELSE rid
+    END AS node
+FROM (
+    -- What a person decided about must stay apart to be kept apart.
+    SELECT n.*, d.record_id IS NOT NULL AS decided
+    FROM normal AS n LEFT JOIN decided AS d USING (source, record_id)
+    WHERE n.lead = n.rid
+);
+
+CREATE OR REPLACE TABLE base AS
+SELECT
+    n.rid AS unique_id,
+    n.account_key,
+    n.first_name, n.last_name, n.street, n.house_no, n.postcode, n.city, n.first_canon,
+    CASE WHEN je.value IS NULL THEN n.email END AS email,
+    CASE WHEN jp.value IS NULL THEN n.phone END AS phone,
+    CASE WHEN jb.value IS NULL THEN n.dob END AS dob,
+    CASE WHEN jd.value IS NULL THEN n.device END AS device
+FROM normal AS n
+SEMI JOIN described AS m ON m.node = n.rid
+LEFT JOIN junk AS je ON je.kind = 'email' AND je.value = n.email
+LEFT JOIN junk AS jp ON jp.kind = 'phone' AND jp.value = n.phone
+LEFT JOIN junk AS jb ON jb.kind = 'dob' AND jb.value = n.dob
+LEFT JOIN junk AS jd ON jd.kind = 'device' AND jd.value = n.device;
+
+CREATE OR REPLACE TABLE bare AS
+WITH empty AS (
+    SELECT b.unique_id AS node, b.account_key, b.email, b.device
+    FROM base AS b
+    ANTI JOIN described AS d ON d.node = b.unique_id AND d.decided
+    WHERE {_NAMELESS} AND dob IS NULL AND phone IS NULL AND street IS NULL
+)
+SELECT node, account_key, email, device,
+    CASE WHEN email IS NULL THEN node ELSE min(node) OVER (PARTITION BY email) END AS unit
+FROM empty
+-- An account that knows more says whose the record is.
+ANTI JOIN (
+    SELECT account_key FROM base ANTI JOIN empty ON empty.node = base.unique_id
+) AS known USING (account_key);
+
+CREATE OR REPLACE TABLE faint AS
+SELECT unique_id AS node FROM base
+ANTI JOIN bare ON bare.node = base.unique_id
+ANTI JOIN described AS d ON d.node = base.unique_id AND d.decided
+WHERE account_key IS NULL AND email IS NULL AND phone IS NULL AND dob IS NULL AND street IS NULL
+    AND device IS NULL;
+
+CREATE OR REPLACE TABLE members AS
+SELECT n.rid, n.source, n.record_id, n.account_key, coalesce(b.unit, d.node) AS node
+FROM normal AS n
+JOIN described AS d ON d.rid = n.lead
+LEFT JOIN bare AS b ON b.node = d.node;
+
+-- What is read from a mailbox is read once from each.
+CREATE OR REPLACE TABLE mailboxes AS
+WITH parts AS (
+    SELECT email, nullif(split_part(email, '@', 1), '') AS email_local,
+        nullif(split_part(email, '@', 2), '') AS email_domain
+    FROM (SELECT DISTINCT email FROM base WHERE email IS NOT NULL)
+)
+SELECT *, {merged("email_local")} AS email_plain, email_local[1:6] AS email_start,
+    regexp_replace(email_local, '[^0-9]', '', 'g') AS email_digits
+FROM parts;
+
+-- Local parts that restate nobody's name, used under one last name only.
+CREATE OR REPLACE TABLE handles AS
+SELECT m.email_local
+FROM (SELECT DISTINCT email, first_name, last_name, first_canon FROM base) AS b
+JOIN mailboxes AS m ON m.email = b.email
+WHERE length(m.email_local) >= 6
+GROUP BY m.email_local
+HAVING count(DISTINCT b.last_name) = 1 AND NOT bool_or(coalesce(
+    contains(m.email_plain, b.last_name)
+    OR (length(b.first_name) > 2 AND contains(m.email_plain, b.first_name))
+    OR (length(b.first_canon) > 2 AND contains(m.email_plain, b.first_canon)), false));
+
+CREATE OR REPLACE TABLE nodes AS
+SELECT
+    p.*,
+    p.first_name || ' ' || p.last_name AS full_name,
+    p.first_name[1] AS first_initial,
+    p.last_name[1:3] AS last_start,
+    CASE WHEN first_canon IS NOT NULL AND p.last_name IS NOT NULL
+        THEN least(first_canon, p.last_name) || ' ' || greatest(first_canon, p.last_name)
+    END AS names,
+    CASE WHEN length(p.first_name) > 2 AND length(p.last_name) > 2
+        THEN least(p.first_name[1:3], p.last_name[1:3])
+            || greatest(p.first_name[1:3], p.last_name[1:3])
+    END AS name_starts,
+    m.email_local,
+    m.email_domain,
+    m.email_start,
+    m.email_digits,
+    h.email_local AS email_handle
+FROM base AS p
+ANTI JOIN bare ON bare.node = p.unique_id
+LEFT JOIN mailboxes AS m ON m.email = p.email
+LEFT JOIN handles AS h ON h.email_local = m.email_local
+"""
+
+
+def _junk_sql(settings: IdentitySettings) -> str:
+    shared = "\nUNION ALL\n".join(
+        f"""SELECT '{kind}' AS kind, {kind} AS value, count(*) AS records, 'shared' AS reason
+        FROM normal WHERE {kind} IS NOT NULL GROUP BY {kind}
+        HAVING count(DISTINCT first_name) > {settings.junk_names}
+            AND count(DISTINCT last_name) > {settings.junk_names}"""
+        for kind in ("email", "phone", "device")
+    )
+    return f"""
+    CREATE OR REPLACE TABLE junk AS
+    WITH dates AS (
+        SELECT dob, count(*) AS records FROM normal WHERE dob IS NOT NULL GROUP BY dob
+    ),
+    found AS (
+        {shared}
+        UNION ALL
+        SELECT 'dob', dob, records, 'mass date' FROM dates
+        WHERE records > {settings.mass_date_minimum}
+            AND records > {settings.mass_date_factor} * (SELECT median(records) FROM dates)
+        UNION ALL
+        SELECT 'email', email, count(*), 'role' FROM normal
+        WHERE split_part(email, '@', 1) IN (SELECT name FROM role_mailboxes) GROUP BY email
+        UNION ALL
+        SELECT kind, CASE kind
+            WHEN 'email' THEN {
+        mailbox("split_part(lower(trim(value)), '@', 1)", "split_part(lower(trim(value)), '@', 2)")
+    }
+            WHEN 'phone' THEN {number("regexp_replace(value, '[^0-9]', '', 'g')")}
+            ELSE trim(value) END, 0, 'blocklist'
+        FROM blocklist
+    )
+    SELECT kind, value, max(records) AS records, min(reason) AS reason
+    FROM found GROUP BY kind, value ORDER BY kind, value
+    """
+
+
+def build_nodes(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
+    """Build the tables that `normalise.prepare` promises, from `normal`, `decided`, `blocklist`."""
+    if work.sql("SELECT 1 FROM normal WHERE account_key IS NOT NULL LIMIT 1").fetchall():
+        work.execute(_FOLD)
+        work.execute(_BORROW)
+    else:
+        work.execute("CREATE OR REPLACE TABLE contradicting (account_key VARCHAR)")
+    work.execute(_junk_sql(settings))
+    work.execute(_NODES)

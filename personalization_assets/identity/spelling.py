@@ -1,0 +1,33 @@
+"""Ways to spell one value that count as equal, as SQL expressions."""
+
+DIGRAPHS = "([aou])e"
+"""Müller, Mueller and Muller are one name: after accents are gone, so are these e's."""
+
+
+def folded(column: str) -> str:
+    """Lower case without accents, also for letters that no accent can be taken off."""
+    return f"translate(strip_accents(lower(replace({column}, 'ß', 'ss'))), 'øłıđ', 'olid')"
+
+
+def merged(column: str) -> str:
+    """Without the e of ae, oe and ue."""
+    return f"regexp_replace({column}, '{DIGRAPHS}', '\\1', 'g')"
+
+
+def mailbox(local: str, domain: str) -> str:
+    """The mailbox that both parts of a lower-case address lead to; null if one is missing."""
+    name = f"split_part({local}, '+', 1)"
+    return f"""CASE
+            WHEN {name} = '' OR {domain} = '' THEN NULL
+            WHEN {domain} IN ('gmail.com', 'googlemail.com')
+                THEN replace({name}, '.', '') || '@gmail.com'
+            ELSE {name} || '@' || {domain}
+        END"""
+
+
+def number(digits: str) -> str:
+    """The end of a phone number that is the same with and without country code; null if none."""
+    return f"""CASE
+            WHEN length({digits}) >= 7 AND replace({digits}, {digits}[-1:], '') <> ''
+                AND {digits} NOT LIKE '%1234567%' THEN right({digits}, 9)
+        END"""
