@@ -35,6 +35,7 @@ OUTDATED = (
     "The records or the settings have changed since the run that published its weight: the "
     "figures here are those of now."
 )
+AT_HOME = "Two people who live together explain the evidence better than one person does."
 NOT_COMPARED = "There is too little in one of the records to compare them by the model."
 
 
@@ -73,7 +74,7 @@ def _model_says(evidence: Evidence, threshold: float) -> str:
     p, home = evidence.published or 0.0, evidence.p_household or 0.0
     text = CAUSES["model"]
     if home > p:
-        text += " Two people who live together explain the evidence better than one person does."
+        text += f" {AT_HOME}"
     if evidence.together and p < threshold:
         text += " Not this pair, but the other records that they share make them one customer."
     elif not evidence.together and p >= threshold:

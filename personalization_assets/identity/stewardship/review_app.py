@@ -94,7 +94,7 @@ class Desk:
 
 
 def review_app(desk: Desk) -> Starlette:
-    """The application; `desk.token` opens it at `/?token=...`."""
+    """The application; `desk.token` opens it with `?token=...`."""
     routes = [
         Route("/", _guarded(desk, _queue), methods=["GET"]),
         Route("/item/{item_id}", _guarded(desk, _item), methods=["GET"]),
@@ -118,7 +118,7 @@ def _guarded(desk: Desk, handle: Callable[[Desk, Request, str, Form], Response])
     async def respond(request: Request) -> Response:
         given = request.query_params.get("token", "")
         if given and _equal(given, desk.token):
-            response: Response = RedirectResponse("/", status_code=303)
+            response: Response = RedirectResponse(request.url.path, status_code=303)
             response.set_cookie(COOKIE, desk.token, httponly=True, samesite="lax", path="/")
             return _closed(response, "")
         if not _equal(request.cookies.get(COOKIE, ""), desk.token):

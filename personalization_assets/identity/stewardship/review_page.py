@@ -10,6 +10,7 @@ import polars as pl
 
 from personalization_assets.identity.stewardship.decision_log import group_of
 from personalization_assets.identity.stewardship.evidence_page import (
+    AT_HOME,
     evidence_part,
     explanation,
     pair_card,
@@ -26,7 +27,7 @@ align-items:center}.bar a{text-decoration:none}.bar .end{margin-left:auto}
 .filters{display:flex;flex-wrap:wrap;gap:8px;margin:14px 0}
 .filters a{text-decoration:none;color:inherit;background:var(--card)}
 .filters a.on{background:var(--for);color:var(--page);border-color:var(--for)}
-.items{list-style:none;margin:0;padding:0}.items li{border-bottom:1px solid var(--line)}
+.items{list-style:none;padding:0 20px}.items li{border-bottom:1px solid var(--line)}
 .items li:last-child{border:0}
 .items a{display:grid;grid-template-columns:1fr 1fr 84px;gap:4px 16px;padding:12px 4px;
 color:inherit;text-decoration:none;overflow-wrap:anywhere}
@@ -48,7 +49,8 @@ kbd{font:12px/1 ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace;
 border:1px solid currentColor;border-radius:4px;padding:1px 5px;margin-left:6px;opacity:.75}
 :focus-visible{outline:2px solid var(--for);outline-offset:2px}
 @media (max-width:640px){.act{border-radius:12px 12px 0 0;margin:16px -12px -80px;padding:10px 12px}
-.act input{flex-basis:100%}.act button{flex:1}kbd{display:none}.bar>div{padding:8px 12px}
+.act input{flex:1 1 55%}.act .by{flex:1 1 30%}.act button{flex:1 1 40%;padding:7px 4px}
+kbd{display:none}.bar>div{padding:8px 12px}
 .items a{grid-template-columns:1fr 1fr}.items .num{grid-column:1/-1;text-align:left}}
 """
 
@@ -147,7 +149,7 @@ def item_page(
         f'<div class="top"><h1>{say(who(e.left))} <span class=soft>and</span> {say(who(e.right))}'
         f'</h1><div class="big num" title="Probability that both are one person">{percent(item.p)}'
         f'</div></div><p><span class="chip">{say(item.kind)}: {say(item.reason)}</span></p>'
-        f'<p class="note">{say(item.why)} {say(explanation(e, view.threshold))}</p>'
+        f'<p class="note">{say(_why(item, view.threshold))}</p>'
     )
     body = (
         f"{_bar(view, f'<span class=soft>{say(place)}</span>{steps}', reason)}<main>{_notes(view)}"
@@ -157,6 +159,15 @@ def item_page(
         "</main>"
     )
     return page("Review", body, nonce=view.nonce, style=STYLE, script=SCRIPT)
+
+
+def _why(item: Item, threshold: float) -> str:
+    """Why the item waits, and what is known beyond that."""
+    e = item.evidence
+    if e.cause != "model":
+        return f"{item.why} {explanation(e, threshold)}"
+    at_home = (e.p_household or 0.0) > (e.p or 0.0)
+    return f"{item.why} {AT_HOME}" if at_home else item.why
 
 
 def _sides(item: Item) -> str:
@@ -204,39 +215,46 @@ def _decided(view: View, item: Item, decided: Mapping[str, str | None], reason: 
 
 
 def decisions_page(view: View, frame: pl.DataFrame) -> str:
-    """All decisions, the latest first; a merge or a split is withdrawn as a whole."""
-    rows = []
-    for row in frame.sort("decided_at", "decision_id", descending=True, nulls_last=True).iter_rows(
-        named=True
-    ):
-        gone = row["withdrawn_at"]
-        group = group_of(row["decision_id"])
-        what = "the whole group" if group != row["decision_id"] else "withdraw"
-        button = (
-            f"<span class=soft>withdrawn {_time(gone)}</span>"
-            if gone
-            else f'<form class="line" method="post" action="/withdraw">{_hidden(view)}'
-            f'<input type="hidden" name="decision" value="{say(group)}">'
-            f'<button class="link">{what if what == "withdraw" else f"withdraw {what}"}</button>'
-            "</form>"
-        )
-        rows.append(
-            f"<tr><td><code>{say(row['decision_id'])}</code></td>"
-            f"<td>{say(_verdict(row['verdict']))}</td>"
-            f"<td><code>{say(row['source_l'])}/{say(row['record_id_l'])}</code><br>"
-            f"<code>{say(row['source_r'])}/{say(row['record_id_r'])}</code></td>"
-            f"<td>{say(row['reason'] or '')}<br><span class=soft>{say(row['author'] or '')} "
-            f"{_time(row['decided_at'])}</span></td><td>{button}</td></tr>"
-        )
+    """All decisions, the latest first; those made together are one row and withdrawn together."""
+    ordered = frame.sort("decided_at", "decision_id", descending=True, nulls_last=True)
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in ordered.iter_rows(named=True):
+        groups.setdefault(group_of(row["decision_id"]), []).append(row)
+    rows = "".join(_group(view, name, members) for name, members in groups.items())
     table = (
-        '<div class="card scroll"><table><thead><tr><th>Decision</th><th>Verdict</th>'
-        f"<th>Records</th><th>Why and who</th><th></th></tr></thead><tbody>{''.join(rows)}"
-        "</tbody></table></div>"
+        '<div class="card scroll"><table><thead><tr><th>Decision</th><th>Records</th>'
+        f"<th>Why and who</th><th></th></tr></thead><tbody>{rows}</tbody></table></div>"
         if rows
         else "<p class=card>Nobody has decided anything yet.</p>"
     )
     body = f"{_bar(view, '')}<main>{_notes(view)}<h1>Decisions</h1>{table}</main>"
     return page("Decisions", body, nonce=view.nonce, style=STYLE, script=SCRIPT)
+
+
+def _group(view: View, name: str, members: Sequence[dict[str, Any]]) -> str:
+    """A row of the table: one decision, or all that were made together."""
+    pairs = "".join(
+        f"<p><code>{say(row['source_l'])}/{say(row['record_id_l'])}</code><br>"
+        f"<code>{say(row['source_r'])}/{say(row['record_id_r'])}</code><br>"
+        f"<span class=soft>{say(_verdict(row['verdict']))}</span></p>"
+        for row in members
+    )
+    first = members[0]
+    if len(members) > 1:
+        pairs = f"<details><summary>{len(members):,} pairs</summary>{pairs}</details>"
+    withdrawn = [row["withdrawn_at"] for row in members if row["withdrawn_at"]]
+    end = (
+        f"<span class=soft>withdrawn<br>{_time(max(withdrawn))}</span>"
+        if len(withdrawn) == len(members)
+        else f'<form class="line" method="post" action="/withdraw">{_hidden(view)}'
+        f'<input type="hidden" name="decision" value="{say(name)}">'
+        '<button class="link">withdraw</button></form>'
+    )
+    return (
+        f"<tr><td><code>{say(name)}</code></td><td>{pairs}</td>"
+        f"<td>{say(first['reason'] or '')}<br><span class=soft>{say(first['author'] or '')} "
+        f"{_time(first['decided_at'])}</span></td><td>{end}</td></tr>"
+    )
 
 
 def message_page(view: View, title: str, text: str) -> str:
