@@ -5,7 +5,7 @@ written here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dagster as dg
 
@@ -21,6 +21,48 @@ class Published:
     rows: int
     failures: dict[str, int]
     blocked_by: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said of a table's new rows as a whole, before they are published.
+
+    `says` is one sentence; `counts` are its numbers. `stops`: nothing is published because of it.
+    """
+
+    check: str
+    passed: bool
+    says: str
+    counts: Mapping[str, float | int] = field(default_factory=dict)
+    stops: bool = False
+
+
+def verdict_specs(contract: Contract, checks: Mapping[str, str]) -> list[dg.AssetCheckSpec]:
+    """One Dagster check per verdict on the table, by name and description."""
+    return [
+        dg.AssetCheckSpec(
+            name=name,
+            asset=dg.AssetKey([contract.room, contract.table]),
+            description=description,
+            blocking=True,
+        )
+        for name, description in checks.items()
+    ]
+
+
+def verdict_results(
+    contract: Contract, verdicts: Sequence[Verdict]
+) -> Iterator[dg.AssetCheckResult]:
+    """Each verdict with its numbers. Red only for what stopped the publish."""
+    for verdict in verdicts:
+        yield dg.AssetCheckResult(
+            asset_key=dg.AssetKey([contract.room, contract.table]),
+            check_name=verdict.check,
+            passed=verdict.passed,
+            severity=dg.AssetCheckSeverity.ERROR if verdict.stops else dg.AssetCheckSeverity.WARN,
+            description=verdict.says[:1].upper() + verdict.says[1:],
+            metadata=dict(verdict.counts),
+        )
 
 
 def check_specs(contract: Contract) -> list[dg.AssetCheckSpec]:

@@ -27,10 +27,13 @@ import polars as pl
 from personalization_assets import warehouse as wh
 from personalization_assets.catalog import (
     Published,
+    Verdict,
     asset_spec,
     check_results,
     check_specs,
     column_schema,
+    verdict_results,
+    verdict_specs,
 )
 from personalization_assets.contracts import Contract, contract_of
 from personalization_assets.errors import UserError
@@ -91,6 +94,7 @@ class Run:
     settings: Settings
     log: logging.Logger
     _metadata: dict[str, Any] = field(default_factory=dict)
+    _verdicts: list[Verdict] = field(default_factory=list)
 
     def read(self, table: str) -> pl.DataFrame:
         """A whole table as a frame, columns in table order, rows in no promised order."""
@@ -109,9 +113,23 @@ class Run:
         """Numbers and short words for the materialization in Dagster. Never personal data."""
         self._metadata.update(values)
 
+    def judge(self, verdicts: Sequence[Verdict], refusal: str = "") -> None:
+        """Report checks on the new rows as a whole; with a `refusal` nothing will be published.
+
+        The checks are those that `table_asset(gate=...)` names; the refusal is a sentence that says
+        why, and what to do.
+        """
+        self._verdicts += verdicts
+        if refusal:
+            raise RefusedError(refusal)
+
 
 Builder = Callable[[Run], Rows | Mapping[type[pa.DataFrameModel], Rows]]
 OnRejected = Callable[[Run, Contract, pl.DataFrame], None]
+
+
+class RefusedError(UserError):
+    """The new rows as a whole are not what anybody would want to see published."""
 
 
 class NotPublishedError(Exception):
@@ -211,13 +229,15 @@ def table_asset(
     tags: Mapping[str, str] | None = None,
     on_rejected: OnRejected | None = None,
     lineage: Callable[[Run], dg.TableColumnLineage | None] | None = None,
+    gate: Mapping[str, str] | None = None,
 ) -> Callable[[Builder], dg.AssetsDefinition]:
     """Make an asset of a function that returns the rows of a table (or, for several contracts, a
     dict from contract model to rows: these tables are published together).
 
     The function gets a `Run` and returns a polars frame, an Arrow table or reader, or a `Query`
     whose rows stay inside DuckDB. `on_rejected` takes the rows that broke an `error` rule, inside
-    the transaction; without it such a row stops the publish.
+    the transaction; without it such a row stops the publish. `gate` names and describes the checks
+    that the function reports with `Run.judge`; they belong to the first table.
     """
     models = [contract] if isinstance(contract, Contract | type) else list(contract)
     contracts = [m if isinstance(m, Contract) else contract_of(m) for m in models]
@@ -228,7 +248,10 @@ def table_asset(
         @dg.multi_asset(
             name=f"{first.room}__{first.table}",
             specs=[asset_spec(c, deps, kinds or {"python"}, tags) for c in contracts],
-            check_specs=[spec for c in contracts for spec in check_specs(c)],
+            check_specs=[
+                *verdict_specs(first, gate or {}),
+                *(spec for c in contracts for spec in check_specs(c)),
+            ],
             pool=POOL,
             can_subset=False,
         )
@@ -240,7 +263,12 @@ def table_asset(
         ) -> Iterator[Any]:
             started = time.monotonic()
             with user_errors(), open_run(context, warehouse, clock, settings) as run:
-                built = build(run)
+                try:
+                    built = build(run)
+                except RefusedError:
+                    yield from verdict_results(first, run._verdicts)
+                    raise
+                yield from verdict_results(first, run._verdicts)
                 rows: list[Rows] = (
                     [built[m] for m in models if isinstance(m, type)]
                     if isinstance(built, Mapping)

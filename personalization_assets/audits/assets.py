@@ -124,9 +124,13 @@ WATCHED = tuple(
             "model",
             "matches",
             "links",
+            "links_strict",
             "ledger",
+            "former_ids",
+            "redirects",
             "review_queue",
             "decisions",
+            "blocklist",
             "evaluation",
         ],
         "profiles": [

@@ -9,18 +9,24 @@ import polars as pl
 
 from personalization_assets.contracts import contract_of
 from personalization_assets.errors import UserError
+from personalization_assets.identity.blocklist import read_blocklist
 from personalization_assets.identity.comparison import load_comparisons
 from personalization_assets.identity.contracts import (
+    Blocklist,
     Decisions,
     Evaluation,
+    FormerIds,
     IdentityModel,
     Ledger,
     Links,
+    LinksStrict,
     Matches,
     ReviewQueue,
 )
 from personalization_assets.identity.decisions import read_decisions
 from personalization_assets.identity.evaluation import evaluate
+from personalization_assets.identity.gate import CHECKS as GATE
+from personalization_assets.identity.gate import judge, measure
 from personalization_assets.identity.workspace import standing_decisions, workspace
 from personalization_assets.tables import Run, table_asset
 from personalization_assets.warehouse import Rows
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from personalization_assets.identity.model import Model
 
 RECORDS = "SELECT * FROM identity.records"
+BLOCKLIST = "SELECT kind, value FROM identity.blocklist"
 
 
 @table_asset(contract=Decisions, kinds={"python", "csv"})
@@ -37,7 +44,17 @@ def decisions(run: Run) -> pl.DataFrame:
     return read_decisions(run.settings.data_dir / "identity_decisions.csv")
 
 
-@table_asset(contract=IdentityModel, deps=["identity/records"], kinds={"python", "splink"})
+@table_asset(contract=Blocklist, kinds={"python", "csv"})
+def blocklist(run: Run) -> pl.DataFrame:
+    """What `identity_blocklist.csv` in the data folder says, if it is there."""
+    return read_blocklist(run.settings.data_dir / "identity_blocklist.csv")
+
+
+@table_asset(
+    contract=IdentityModel,
+    deps=["identity/records", "identity/blocklist"],
+    kinds={"python", "splink"},
+)
 def model(run: Run) -> pl.DataFrame:
     """Train only when there is no model, or settings, columns or the shop's size have changed."""
     from personalization_assets.identity.model import Model
@@ -51,7 +68,11 @@ def model(run: Run) -> pl.DataFrame:
         if run.exists("identity.model")
         else contract_of(IdentityModel).empty()
     )
-    with workspace({"records": run.con.sql(RECORDS).to_arrow_table()}, run.con) as work:
+    tables = {
+        "records": run.con.sql(RECORDS).to_arrow_table(),
+        "blocklist": run.con.sql(BLOCKLIST).to_arrow_table(),
+    }
+    with workspace(tables, run.con) as work:
         prepare(work, settings, tuple(comparisons.role_mailboxes.split()))
         sign = signature(work, comparisons, settings)
         current = [Model.from_json(t) for t in before.filter("is_current")["settings_json"]]
@@ -78,7 +99,7 @@ def model(run: Run) -> pl.DataFrame:
 
 @table_asset(
     contract=Matches,
-    deps=["identity/records", "identity/model", "identity/decisions"],
+    deps=["identity/records", "identity/model", "identity/decisions", "identity/blocklist"],
     kinds={"python", "splink"},
 )
 def matches(run: Run) -> Rows:
@@ -90,36 +111,31 @@ def matches(run: Run) -> Rows:
     tables = {
         "records": run.con.sql(RECORDS).to_arrow_table(),
         "decisions": run.con.sql(standing_decisions("identity.decisions")).to_arrow_table(),
+        "blocklist": run.con.sql(BLOCKLIST).to_arrow_table(),
     }
     with workspace(tables, run.con) as work:
         return match(work, trained, run.settings.identity)
 
 
 @table_asset(
-    contract=[Links, Ledger, ReviewQueue],
+    contract=[Links, Ledger, ReviewQueue, LinksStrict, FormerIds],
     deps=["identity/records", "identity/model", "identity/matches"],
     kinds={"python", "scipy"},
+    gate=GATE,
 )
 def links(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:
-    """Cluster, carry ids over and write down what changed; all three tables or none."""
+    """Cluster, carry ids over, write down what changed and judge it; all tables or none."""
     from personalization_assets.identity.linking import link
 
     trained = _current_model(run)
-    previous = (
-        "SELECT source, record_id, customer_id FROM identity.links"
-        if run.exists("identity.links")
-        else "SELECT source, record_id, '' AS customer_id FROM identity.records WHERE false"
-    )
-    ledger = (
-        run.con.sql("SELECT * FROM identity.ledger").to_arrow_table()
-        if run.exists("identity.ledger")
-        else contract_of(Ledger).empty().to_arrow()
-    )
+    before = _before(run)
     tables = {
         "records": run.con.sql("SELECT source, record_id FROM identity.records").to_arrow_table(),
         "matches": run.con.sql("SELECT * FROM identity.matches").to_arrow_table(),
-        "previous": run.con.sql(previous).to_arrow_table(),
-        "ledger": ledger,
+        "names": run.con.sql(
+            "SELECT source, record_id, given_name, family_name FROM identity.records"
+        ).to_arrow_table(),
+        **{name: run.con.sql(sql).to_arrow_table() for name, sql in before.items()},
     }
     run.progress("Finding out who is who")
     with workspace(tables, run.con) as work:
@@ -129,9 +145,50 @@ def links(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:
             trained.household.share if trained.household else None,
             run.settings.identity,
             run.as_of,
+            trained.version,
+            new_model=trained.version not in _versions_before(run, trained.version),
         )
-    run.metadata(review_items=linked.review_queue.num_rows, new_events=linked.new_events)
-    return {Links: linked.links, Ledger: linked.ledger, ReviewQueue: linked.review_queue}
+        verdicts, refusal = judge(measure(work), run.settings.identity, run.as_of)
+    run.metadata(
+        review_items=linked.review_queue.num_rows,
+        new_events=linked.new_events,
+        **{v.check: round(float(v.counts["value"]), 5) for v in verdicts if v.counts},
+    )
+    run.judge(verdicts, refusal)
+    return {
+        Links: linked.links,
+        Ledger: linked.ledger,
+        ReviewQueue: linked.review_queue,
+        LinksStrict: linked.links_strict,
+        FormerIds: linked.former_ids,
+    }
+
+
+def _before(run: Run) -> dict[str, str]:
+    """SELECTs of what the run before published, by the name that `link` knows it by."""
+    nothing = (
+        "FROM (SELECT '' AS source, '' AS record_id, '' AS customer_id, '' AS linked_by) WHERE 1=0"
+    )
+    columns = "source, record_id, customer_id"
+    return {
+        "previous": f"SELECT {columns}, linked_by "
+        + ("FROM identity.links" if run.exists("identity.links") else nothing),
+        "former": f"SELECT {columns} "
+        + ("FROM identity.former_ids" if run.exists("identity.former_ids") else nothing),
+        "ledger": "SELECT * FROM identity.ledger"
+        if run.exists("identity.ledger")
+        else "SELECT "
+        + ", ".join(f"NULL::{c.duckdb_type} AS {c.name}" for c in contract_of(Ledger).columns)
+        + " WHERE 1=0",
+    }
+
+
+def _versions_before(run: Run, unknown: str) -> set[str]:
+    """Versions of the model behind the published links; `unknown` where nothing says it."""
+    if not run.exists("identity.links_strict"):
+        return {unknown}
+    rows = run.con.execute("SELECT DISTINCT model_version FROM identity.links_strict").fetchall()
+    return {row[0] for row in rows} or {unknown}
 
 
 @table_asset(contract=Evaluation, deps=["identity/links"], kinds={"python"})
@@ -158,4 +215,4 @@ def _current_model(run: Run) -> "Model":
     return Model.from_json(rows[0][0])
 
 
-ASSETS: list[dg.AssetsDefinition] = [decisions, model, matches, links, evaluation]
+ASSETS: list[dg.AssetsDefinition] = [decisions, blocklist, model, matches, links, evaluation]

@@ -9,12 +9,12 @@ PROBABILITY = {"unit": "probability"}
 CUSTOMER_ID = r"^c_[0-9a-f]{16}$"
 
 
-def _about(key: list[str], grain: str, pii: bool = False) -> dict[str, object]:
+def _about(key: list[str], grain: str, pii: bool = False, version: int = 1) -> dict[str, object]:
     return {
         "room": "identity",
         "key": key,
         "grain": grain,
-        "version": 1,
+        "version": version,
         "owner": "team:crm",
         "pii": pii,
     }
@@ -106,6 +106,63 @@ class Links(pa.DataFrameModel):
         metadata = _about(["source", "record_id"], "one row per source record")
 
 
+class LinksStrict(pa.DataFrameModel):
+    """How sure the links are: whose data may be shown to whom, and what is tied without a guess."""
+
+    source: str = pa.Field(description=SOURCE)
+    record_id: str = pa.Field(description=RECORD)
+    customer_id: str = pa.Field(str_matches=CUSTOMER_ID, description="As in identity.links")
+    strict_id: str = pa.Field(
+        str_matches=r"^s_[0-9a-f]{16}$",
+        description="Records of one customer that share it may be shown to each other: tied by "
+        "pairs at least strict_threshold probable, and by all that certain_id is tied by. The "
+        "customer's largest group keeps its id as long as the customer does",
+    )
+    certain_id: str = pa.Field(
+        str_matches=r"^k_[0-9a-f]{16}$",
+        description="Records of one customer that share it are tied by no probability: exact "
+        "duplicates, one account, or a person's decision",
+    )
+    tied_by: str = pa.Field(
+        isin=["alone", "exact", "account", "decision", "model"],
+        description="Strongest tie to another record of its strict_id; alone: there is none",
+    )
+    confidence: float = pa.Field(
+        ge=0,
+        le=1,
+        description="Of the tie; 1 where no model is behind it, and when alone",
+        metadata=PROBABILITY,
+    )
+    model_version: str = pa.Field(description="Model whose probabilities these and the links are")
+
+    class Config:
+        """Place of the table."""
+
+        name = "links_strict"
+        metadata = _about(["source", "record_id"], "one row per source record")
+
+
+class FormerIds(pa.DataFrameModel):
+    """Retired customer ids that a record once had; identity.redirects reads it.
+
+    A record that is erased takes its row with it.
+    """
+
+    source: str = pa.Field(description=SOURCE)
+    record_id: str = pa.Field(description=RECORD)
+    customer_id: str = pa.Field(
+        str_matches=CUSTOMER_ID, description="Id that the record had when the id was retired"
+    )
+
+    class Config:
+        """Place of the table."""
+
+        name = "former_ids"
+        metadata = _about(
+            ["source", "record_id", "customer_id"], "one row per record and retired id it had"
+        )
+
+
 class Ledger(pa.DataFrameModel):
     """What happened to customer ids, run by run; rows are only ever added."""
 
@@ -125,13 +182,19 @@ class Ledger(pa.DataFrameModel):
         nullable=True, description="Where the records were before, if with another id"
     )
     records: int = pa.Field(ge=1, description="Records concerned")
-    cause: str = pa.Field(description="new records, matching, decision or records gone")
+    cause: str = pa.Field(
+        isin=["decision", "records gone", "new records", "new model", "matching"],
+        description="What is behind it, the first that holds: decision: a person's verdict, or its "
+        "withdrawal; records gone: the customer lost records to erasure; new records: the customer "
+        "got some; new model: another one than in the run before; matching: changed contents, "
+        "settings or code",
+    )
 
     class Config:
         """Place of the table."""
 
         name = "ledger"
-        metadata = _about(["event_id"], "one row per change of a customer id")
+        metadata = _about(["event_id"], "one row per change of a customer id", version=2)
 
 
 class ReviewQueue(pa.DataFrameModel):
@@ -185,6 +248,22 @@ class Decisions(pa.DataFrameModel):
 
         name = "decisions"
         metadata = _about(["decision_id"], "one row per decision")
+
+
+class Blocklist(pa.DataFrameModel):
+    """Identifiers that a user wants ignored in comparing records, from identity_blocklist.csv."""
+
+    kind: str = pa.Field(
+        isin=["email", "phone", "device", "dob"], description="What the value is; dob: birth date"
+    )
+    value: str = pa.Field(description="As the user wrote it; it is spelt like the records' later")
+    reason: str = pa.Field(nullable=True, description="Why it says nothing about who somebody is")
+
+    class Config:
+        """Place of the table."""
+
+        name = "blocklist"
+        metadata = _about(["kind", "value"], "one row per ignored identifier", pii=True)
 
 
 class Evaluation(pa.DataFrameModel):

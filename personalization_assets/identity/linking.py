@@ -1,7 +1,7 @@
 """Records to customers: clusters of scored pairs, ids that last, households, doubts for review.
 
 Reads tables of a working connection: `records` and `matches` as published, `previous` (source,
-record_id, customer_id) and `ledger` of the run before.
+record_id, customer_id, linked_by), `ledger` and `former` (retired ids by record) of the run before.
 """
 
 import datetime as dt
@@ -24,17 +24,20 @@ from personalization_assets.identity.consolidation import carry_over
 from personalization_assets.identity.matching import components
 from personalization_assets.identity.owners import give_to_owners
 from personalization_assets.identity.settings import IdentitySettings
+from personalization_assets.identity.strict import strict_links
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Linked:
-    """Rows of links, ledger (old and new events) and review_queue; how many events are new."""
+    """Rows of the tables that are published together; how many of the ledger's events are new."""
 
     links: pa.Table
     ledger: pa.Table
     review_queue: pa.Table
+    links_strict: pa.Table
+    former_ids: pa.Table
     new_events: int
 
 
@@ -44,10 +47,16 @@ def link(
     home_share: float | None,
     settings: IdentitySettings,
     as_of: dt.datetime,
+    version: str = "",
+    new_model: bool = False,
 ) -> Linked:
-    """Who is who. Of all pairs, `share` are one person and `home_share` live together."""
+    """Who is who. Of all pairs, `share` are one person and `home_share` live together.
+
+    `version` is the model's that scored them; `new_model` says that the last run had another one.
+    Leaves `fate` and `events` on the connection: see `consolidation` and `gate`.
+    """
     _number_records(work)
-    return link_pairs(work, share, home_share, settings, as_of)
+    return link_pairs(work, share, home_share, settings, as_of, version, new_model)
 
 
 def link_pairs(
@@ -56,8 +65,11 @@ def link_pairs(
     home_share: float | None,
     settings: IdentitySettings,
     as_of: dt.datetime,
+    version: str = "",
+    new_model: bool = False,
 ) -> Linked:
     """The same from the tables `numbered` and `pair` as `matching.match_pairs` leaves them."""
+    _remember(work)
     size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
     clusters = _cluster(work, size, share, home_share, settings)
     _put(work, "cluster_of", {"rid": np.arange(size), "cluster": clusters.labels})
@@ -72,7 +84,7 @@ def link_pairs(
         LEFT JOIN bonds AS b ON b.rid = n.rid
         """
     )
-    carry_over(work, as_of)
+    carry_over(work, as_of, new_model)
     _households(work, settings)
     links = work.sql(
         """
@@ -91,7 +103,22 @@ def link_pairs(
         """
     ).to_arrow_table()
     new_events = int(work.sql("SELECT count(*) FROM events").fetchall()[0][0])
-    return Linked(links, ledger, _review_queue(work, clusters, settings), new_events)
+    return Linked(
+        links,
+        ledger,
+        _review_queue(work, clusters, settings),
+        strict_links(work, settings.strict_threshold, version),
+        work.sql("SELECT * FROM former_ids ORDER BY ALL").to_arrow_table(),
+        new_events,
+    )
+
+
+def _remember(work: duckdb.DuckDBPyConnection) -> None:
+    """What the run before left; what it did not know yet is empty."""
+    work.execute("ALTER TABLE previous ADD COLUMN IF NOT EXISTS linked_by VARCHAR")
+    work.execute(
+        "CREATE TABLE IF NOT EXISTS former (source VARCHAR, record_id VARCHAR, customer_id VARCHAR)"
+    )
 
 
 def _number_records(work: duckdb.DuckDBPyConnection) -> None:

@@ -1,5 +1,7 @@
 """What a user may set about person matching; how fields are compared is in `comparisons.yaml`."""
 
+import datetime as dt
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -10,6 +12,13 @@ class IdentitySettings(BaseModel):
 
     match_threshold: float = Field(
         0.5, gt=0, le=1, description="Pairs at least this probable can bring records together"
+    )
+    strict_threshold: float = Field(
+        0.99,
+        gt=0,
+        le=1,
+        description="Records may be shown to each other on pairs at least this probable: "
+        "identity.links_strict",
     )
     review_threshold: float = Field(
         0.3, gt=0, le=1, description="Pairs from here to the match threshold are put to a person"
@@ -74,3 +83,48 @@ class IdentitySettings(BaseModel):
     )
     seed: int = Field(1, ge=0, description="Start of every random choice in training")
     retrain: int = Field(0, ge=0, description="Change this number to train again on purpose")
+    gate_min_kept: float = Field(
+        0.95,
+        ge=0,
+        le=1,
+        description="Links are published only if at least this share of the records that were "
+        "there before keep their customer_id",
+    )
+    gate_max_merge_share: float = Field(
+        0.05, ge=0, le=1, description="At most this share of the former customers goes into others"
+    )
+    gate_max_split_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="At most so many customers are split off, as a share of the former customers",
+    )
+    gate_max_retired_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="At most this share of the former customers is retired with all their records",
+    )
+    gate_max_alone_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="At most this share of the records loses all other records of its customer",
+    )
+    gate_max_cluster: int = Field(
+        1000, ge=2, description="No customer grows beyond so many records"
+    )
+    gate_max_conflicting_share: float = Field(
+        0.03,
+        ge=0,
+        le=1,
+        description="The share of customers with conflicting first names does not grow beyond this",
+    )
+    gate_min_records: int = Field(
+        100, ge=0, description="With fewer records before or now, nothing is held back"
+    )
+    gate_accept: dt.date | None = Field(
+        None,
+        description="A day (of the run's as_of, UTC) on which links are published whatever "
+        "changed; it is for that day only, so it may stay in the file",
+    )

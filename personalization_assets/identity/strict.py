@@ -1,0 +1,122 @@
+"""How much of a customer is certain: records that may be shown to each other, and what is no guess.
+
+`links` is right about nineteen times in twenty, which is enough to count people and to choose what
+to recommend, and too little to show one record's data to whoever reads another. So each customer
+is divided twice more. All three divisions refine the one before: customer, strict group, certain
+group.
+"""
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from personalization_assets.identity.matching import components
+
+Ints = NDArray[np.int64]
+
+_CAUSES = ("decision", "exact", "account", "model", "alone")  # strongest first
+_MODEL, _ALONE = 3, 4
+
+
+def strict_links(work: duckdb.DuckDBPyConnection, threshold: float, version: str) -> pa.Table:
+    """Rows of `identity.links_strict`: one per record, key (source, record_id).
+
+    Reads `numbered`, `pair`, `cluster_of` and `carried` of the working connection. Within a
+    customer, a strict group is tied by exact duplicates, accounts, people's decisions and pairs
+    that the model (`version`) finds at least `threshold` probable; a certain group by all of these
+    but the model. Mailboxes and names that were given to their likeliest owner are neither.
+
+    The strict group with the most records of a customer, of equals the one with the smallest
+    (source, record_id), has an id made of nothing but the customer's; it lasts as long as that one.
+    Every other group has an id made of the customer's id and the group's first record, and the
+    same holds for certain groups: it changes only when the group gets another first record or
+    another customer.
+    """
+    cluster = _column(work, "SELECT cluster FROM cluster_of ORDER BY rid", "cluster")
+    rows = work.execute(
+        """
+        SELECT l, r, p, CASE cause WHEN 'decision' THEN 0 WHEN 'exact' THEN 1
+            WHEN 'account' THEN 2 ELSE 3 END AS rank
+        FROM pair
+        WHERE cause IN ('exact', 'account') OR (cause = 'decision' AND p > 0.5)
+            OR (cause = 'model' AND p >= ?)
+        """,
+        [threshold],
+    ).fetchnumpy()
+    left, right = np.asarray(rows["l"], np.int64), np.asarray(rows["r"], np.int64)
+    p, rank = np.asarray(rows["p"], np.float64), np.asarray(rows["rank"], np.int64)
+    # What was held for review or given to somebody else stays apart, whatever a pair says.
+    inside = cluster[left] == cluster[right]
+    left, right, p, rank = left[inside], right[inside], p[inside], rank[inside]
+    sure = rank < _MODEL
+    size = len(cluster)
+    strict = _named_by_first(left, right, size)
+    certain = _named_by_first(left[sure], right[sure], size)
+
+    tie = np.full(size, _ALONE, np.int64)
+    chance = np.zeros(size, np.float64)
+    for end in (left, right):
+        np.minimum.at(tie, end, rank)
+        np.maximum.at(chance, end, p)
+    chance[tie != _MODEL] = 1.0
+
+    table = pa.table(
+        {
+            "rid": np.arange(size),
+            "cluster": cluster,
+            "strict": strict,
+            "certain": certain,
+            "leads": _largest(cluster, strict)[strict],
+            "leads_certain": _largest(cluster, certain)[certain],
+            "tied_by": pa.DictionaryArray.from_arrays(tie, list(_CAUSES)).cast(pa.string()),
+            "confidence": chance,
+        }
+    )
+    work.register("strict_of", table)
+    found = work.sql(
+        f"""
+        SELECT n.source, n.record_id, c.customer_id,
+            {_id("s_", "s.leads", "f")} AS strict_id,
+            {_id("k_", "s.leads_certain", "g")} AS certain_id,
+            s.tied_by, s.confidence, $version AS model_version
+        FROM strict_of AS s
+        JOIN numbered AS n ON n.rid = s.rid
+        JOIN (SELECT DISTINCT cluster, customer_id FROM carried) AS c ON c.cluster = s.cluster
+        JOIN numbered AS f ON f.rid = s.strict
+        JOIN numbered AS g ON g.rid = s.certain
+        ORDER BY n.rid
+        """,
+        params={"version": version},
+    ).to_arrow_table()
+    work.unregister("strict_of")
+    return found
+
+
+def _id(prefix: str, leads: str, first: str) -> str:
+    digits = f"sha256(concat_ws(chr(31), c.customer_id, {first}.source, {first}.record_id))[1:16]"
+    return f"'{prefix}' || CASE WHEN {leads} THEN c.customer_id[3:] ELSE {digits} END"
+
+
+def _column(work: duckdb.DuckDBPyConnection, sql: str, name: str) -> Ints:
+    return np.asarray(work.sql(sql).fetchnumpy()[name], np.int64)
+
+
+def _named_by_first(left: Ints, right: Ints, size: int) -> Ints:
+    """Connected components, each named by its smallest node."""
+    labels = components(left, right, size)
+    first: Ints = np.unique(labels, return_index=True)[1].astype(np.int64)
+    return first[labels]
+
+
+def _largest(cluster: Ints, group: Ints) -> NDArray[np.bool_]:
+    """Whether a node gives its name to the largest group of its cluster; ties: the smallest."""
+    size = len(group)
+    counts = np.bincount(group, minlength=size)
+    firsts = np.flatnonzero(counts)
+    order = np.lexsort((firsts, -counts[firsts], cluster[firsts]))
+    home = cluster[firsts[order]]
+    chosen = np.zeros(size, bool)
+    if len(home):
+        chosen[firsts[order[np.diff(home, prepend=home[0] - 1) != 0]]] = True
+    return chosen
