@@ -126,7 +126,7 @@ def print_queue(queue: Queue, decided: int, console: Console) -> None:
     if more > 0:
         _say(console, Text(f"and {more:,} more; --limit shows them.", "dim"))
     if decided:
-        _say(console, Text(f"{decided:,} were decided since the last run.", "dim"))
+        _say(console, Text(f"Decided since the last run: {decided:,}.", "dim"))
     _say(
         console,
         Text("Decide on the page of `personalize identity review`, or with `decide`.", "dim"),

@@ -123,6 +123,9 @@ def weigh(
         "records": con.sql("SELECT * FROM identity.records").to_arrow_table(),
         "decisions": con.sql(standing_decisions("identity.decisions")).to_arrow_table(),
     }
+    if exists(con, "identity.blocklist"):
+        blocked = con.sql("SELECT kind, value FROM identity.blocklist").to_arrow_table()
+        tables["blocklist"] = blocked
     with workspace(tables, con) as work:
         prepare(work, settings, tuple(model.comparisons.role_mailboxes.split()))
         nodes = _nodes(work, wanted)

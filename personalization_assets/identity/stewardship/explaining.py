@@ -62,7 +62,8 @@ def customer(settings: Settings, who: str | Key, most: int) -> Customer:
             SEMI JOIN mine AS b ON b.source = m.source_r AND b.record_id = m.record_id_r
             ORDER BY
                 CASE m.cause WHEN 'decision' THEN 0 WHEN 'exact' THEN 2 ELSE 1 END,
-                m.match_probability DESC, m.match_weight DESC, ALL
+                m.match_probability DESC, m.match_weight DESC,
+                m.source_l, m.record_id_l, m.source_r, m.record_id_r
             """,
             [customer_id],
         ).fetchall()
