@@ -6,6 +6,8 @@ from personalization_assets.warehouse import Warehouse
 
 LINKS = dg.AssetKey(["identity", "links"])
 RECORDS = dg.AssetKey(["identity", "records"])
+STRICT = dg.AssetKey(["identity", "links_strict"])
+REDIRECTS = dg.AssetKey(["identity", "redirects"])
 EVALUATION = dg.AssetKey(["identity", "evaluation"])
 
 
@@ -54,6 +56,72 @@ def retired_ids_stay_retired(warehouse: dg.ResourceParam[Warehouse]) -> dg.Asset
 
 
 @dg.asset_check(
+    asset=STRICT,
+    additional_deps=[LINKS],
+    blocking=True,
+    description="links_strict divides the customers of links, and mixes none of them.",
+)
+def strict_links_divide_customers(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+    """Certain groups lie within strict ones, and those within the customers that links names."""
+    with warehouse.connect() as con:
+        different, mixed, torn = con.execute(
+            """
+            SELECT
+                (SELECT count(*) FROM identity.links AS l
+                    FULL JOIN identity.links_strict AS s USING (source, record_id)
+                    WHERE l.customer_id IS DISTINCT FROM s.customer_id),
+                (SELECT count(*) FROM (SELECT strict_id FROM identity.links_strict
+                    GROUP BY strict_id HAVING count(DISTINCT customer_id) > 1)),
+                (SELECT count(*) FROM (SELECT certain_id FROM identity.links_strict
+                    GROUP BY certain_id HAVING count(DISTINCT strict_id) > 1))
+            """
+        ).fetchall()[0]
+    return dg.AssetCheckResult(
+        passed=different == mixed == torn == 0,
+        metadata={
+            "records_of_another_customer": different,
+            "strict_ids_of_several_customers": mixed,
+            "certain_ids_of_several_strict_ids": torn,
+        },
+    )
+
+
+@dg.asset_check(
+    asset=REDIRECTS,
+    additional_deps=[LINKS, dg.AssetKey(["identity", "ledger"])],
+    description="Every retired id has its redirect, to a customer that exists or to nobody.",
+)
+def every_retired_id_redirects(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+    """The ledger and the redirects name the same retired ids, and no redirect leads nowhere."""
+    with warehouse.connect() as con:
+        missing, astray, in_use, to_nobody = con.execute(
+            """
+            WITH retired AS (
+                SELECT other_customer_id AS id FROM identity.ledger WHERE event = 'merge'
+                UNION SELECT customer_id FROM identity.ledger WHERE event = 'retire'
+            ),
+            alive AS (SELECT DISTINCT customer_id AS id FROM identity.links)
+            SELECT
+                (SELECT count(*) FROM retired FULL JOIN identity.redirects ON id = retired_id
+                    WHERE id IS NULL OR retired_id IS NULL),
+                (SELECT count(*) FROM identity.redirects ANTI JOIN alive ON id = customer_id
+                    WHERE customer_id IS NOT NULL),
+                (SELECT count(*) FROM identity.redirects JOIN alive ON id = retired_id),
+                (SELECT count(*) FROM identity.redirects WHERE customer_id IS NULL)
+            """
+        ).fetchall()[0]
+    return dg.AssetCheckResult(
+        passed=missing == astray == in_use == 0,
+        metadata={
+            "ids_without_redirect": missing,
+            "redirects_to_no_customer": astray,
+            "ids_in_use": in_use,
+            "ids_whose_records_are_gone": to_nobody,
+        },
+    )
+
+
+@dg.asset_check(
     asset=EVALUATION,
     description="Where the truth is known: precision and recall over pairs of records.",
 )
@@ -82,5 +150,7 @@ def agrees_with_the_truth(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetChe
 CHECKS: list[dg.AssetChecksDefinition] = [
     every_record_is_linked,
     retired_ids_stay_retired,
+    strict_links_divide_customers,
+    every_retired_id_redirects,
     agrees_with_the_truth,
 ]

@@ -14,6 +14,7 @@ ALSO = ("standardized.products", "emails.audience", "emails.deliveries", "emails
     key=["serving", "published_copy"],
     group_name="serving",
     deps=[
+        dg.AssetKey(["identity", "redirects"]),
         dg.AssetKey(["profiles", "golden_profiles"]),
         dg.AssetKey(["profiles", "maturity"]),
         dg.AssetKey(["recommendations", "top_products"]),
