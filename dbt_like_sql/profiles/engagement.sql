@@ -25,7 +25,7 @@
 -- @column complained_at: Latest such report (UTC)
 -- @column complained_origin: Event behind it, as source/record_id
 -- @column unsubscribed: An unsubscription from one of the customer's addresses stands: no opt-in in
--- the preference centre came later
+-- the preference centre came later, from a record whose yes counts (profiles.consent_records)
 -- @column unsubscribed_at: The unsubscription that stands (UTC)
 -- @column unsubscribed_origin: Event behind it, as source/record_id
 -- @column engagement_level: high, medium, low, dormant or new: by the time since the person last
@@ -154,11 +154,12 @@ refusals AS (
     GROUP BY c.customer_id
 ),
 opt_ins AS (
-    SELECT l.customer_id, max(p.updated_at) AS opted_in_at
+    SELECT y.customer_id, max(p.updated_at) AS opted_in_at
     FROM standardized.preferences AS p
-    INNER JOIN identity.links AS l ON l.source = p.source AND l.record_id = p.record_id
+    INNER JOIN profiles.consent_records AS y
+        ON y.source = p.source AND y.record_id = p.record_id AND y.by_email
     WHERE p.email_marketing AND p.updated_at <= getvariable('as_of')::TIMESTAMP
-    GROUP BY l.customer_id
+    GROUP BY y.customer_id
 ),
 together AS (
     SELECT

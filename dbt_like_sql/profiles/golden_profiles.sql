@@ -125,10 +125,10 @@
 -- @column preferences_stated_at: Latest statement of anything in the preference centre (UTC)
 -- @column consent_email_marketing: May get promotional e-mail
 -- @column consent_email_marketing_origin: Record or e-mail event that decided it, as
--- source/record_id; empty when nobody ever said anything
+-- source/record_id; empty when nobody ever said anything that counts
 -- @column consent_stated_at: When email_marketing was decided (UTC)
 -- @column consent_email_marketing_basis: What kind of statement decided: preference_centre,
--- crm, unsubscribed, complained or silent
+-- crm, unsubscribed, complained, elsewhere or silent; see profiles.consents
 -- @column consent_personalisation: Content may be chosen by the person's behaviour
 -- @column consent_personalisation_origin: Record that decided it, as source/record_id
 -- @column consent_sms_marketing: May get promotional text messages

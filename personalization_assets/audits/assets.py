@@ -139,6 +139,7 @@ WATCHED = tuple(
             "engagement",
             "transactions",
             "preferences",
+            "consent_records",
             "consents",
             "enrichment",
             "golden_profiles",

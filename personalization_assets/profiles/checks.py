@@ -60,6 +60,25 @@ def consents_without_origin(con: duckdb.DuckDBPyConnection) -> int:
     return int(row[0])
 
 
+def consents_of_others(con: duckdb.DuckDBPyConnection) -> int:
+    """Customers with a consent to mail whose record is not certainly that of the address mailed."""
+    row = con.execute(
+        "SELECT count(*) FROM profiles.golden_profiles AS g"
+        " LEFT JOIN identity.links_strict AS y"
+        " ON y.source || '/' || y.record_id = g.consent_email_marketing_origin"
+        " LEFT JOIN standardized.preferences AS p"
+        " ON p.source = y.source AND p.record_id = y.record_id AND p.email = g.email"
+        " LEFT JOIN standardized.crm_contacts AS c"
+        " ON c.source = y.source AND c.record_id = y.record_id AND c.email = g.email"
+        " WHERE g.consent_email_marketing AND p.email IS NULL AND c.email IS NULL AND NOT EXISTS ("
+        "SELECT 1 FROM identity.links_strict AS h LEFT JOIN identity.records AS r"
+        " ON r.source = h.source AND r.record_id = h.record_id"
+        " WHERE h.certain_id = y.certain_id"
+        " AND (r.email = g.email OR h.source || '/' || h.record_id = g.email_origin))"
+    ).fetchall()[0]
+    return int(row[0])
+
+
 @dg.asset_check(
     asset=["profiles", "golden_profiles"],
     blocking=True,
@@ -82,20 +101,23 @@ def one_row_per_customer(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetChec
 @dg.asset_check(
     asset=["profiles", "golden_profiles"],
     blocking=True,
-    description="No consent without a record behind it, none against a stated no",
+    description="No consent without a record behind it, none against a stated no, none of a record "
+    "that a probability alone ties to the address",
 )
 def consent_is_backed(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
     """Nobody may be mailed whose consent cannot be shown."""
     with warehouse.connect() as con:
         against = consents_against_a_no(con)
         without = consents_without_origin(con)
+        others = consents_of_others(con)
     return dg.AssetCheckResult(
-        passed=not against and not without,
+        passed=not against and not without and not others,
         description=f"{without:,} customers consent without a record that says so, {against:,} "
-        "against a record that says no: no campaign should go out before this is corrected."
-        if against or without
+        f"against a record that says no, {others:,} by a record that may be somebody else's: no "
+        "campaign should go out before this is corrected."
+        if against or without or others
         else "Every consent has a record behind it and none that says no.",
-        metadata={"without_origin": without, "against_a_no": against},
+        metadata={"without_origin": without, "against_a_no": against, "of_others": others},
     )
 
 

@@ -16,7 +16,7 @@ from personalization_assets.settings import PROJECT, Settings
 from personalization_assets.sql_models import SqlModel, read_sql_model
 
 AS_OF = dt.datetime(2026, 6, 1, 6, 0)
-MODELS = PROJECT / "dbt_like_sql" / "profiles"
+MODELS = PROJECT / "dbt_like_sql"
 RULES = PROJECT / "data" / "survivorship.yaml"
 
 ORDER = (
@@ -24,6 +24,7 @@ ORDER = (
     "device_owners",
     "email_addresses",
     "attributes",
+    "consent_records",
     "places",
     "behaviour",
     "engagement",
@@ -68,8 +69,8 @@ def ago(days: float = 0, hours: float = 0, seconds: float = 0) -> dt.datetime:
 
 
 @cache
-def _model(table: str) -> SqlModel:
-    return read_sql_model(MODELS / f"{table}.sql")
+def _model(table: str, room: str = "profiles") -> SqlModel:
+    return read_sql_model(MODELS / room / f"{table}.sql")
 
 
 class Shop:
@@ -91,6 +92,10 @@ class Shop:
             "CREATE TABLE identity.links (source VARCHAR, record_id VARCHAR, customer_id VARCHAR,"
             " household_id VARCHAR, confidence DOUBLE, linked_by VARCHAR)"
         )
+        self.con.execute(
+            "CREATE TABLE identity.links_strict (source VARCHAR, record_id VARCHAR,"
+            " customer_id VARCHAR, certain_id VARCHAR)"
+        )
         self._number = 0
 
     def add(self, table: str, source: str = "src", **values: Any) -> None:
@@ -111,13 +116,17 @@ class Shop:
             [source, *values.values()],
         )
 
-    def link(self, customer: str, *records: str) -> None:
-        """Make records, written source/record_id, one customer."""
+    def link(self, customer: str, *records: str, certain: bool = True) -> None:
+        """Make records, written source/record_id, one customer; if not `certain`, by the model."""
         for record in records:
             source, record_id = record.split("/", 1)
             self.con.execute(
                 "INSERT INTO identity.links VALUES (?, ?, ?, ?, 1.0, 'exact')",
                 [source, record_id, customer, f"h_{customer}"],
+            )
+            self.con.execute(
+                "INSERT INTO identity.links_strict VALUES (?, ?, ?, ?)",
+                [source, record_id, customer, f"k_{customer}" if certain else f"k_{record}"],
             )
 
     def order(
@@ -158,6 +167,8 @@ class Shop:
 
     def build(self, rules: Path = RULES) -> "Shop":
         """Build every table of the room, each rule of a model held."""
+        records = _model("records", "identity").sql
+        self.con.execute(f"CREATE OR REPLACE TABLE identity.records AS {records}")
         for table in ORDER:
             if table == "attributes":
                 sources = {

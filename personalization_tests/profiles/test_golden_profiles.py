@@ -8,6 +8,7 @@ from personalization_assets.contracts import contract_of
 from personalization_assets.profiles.checks import (
     PER_CUSTOMER,
     consents_against_a_no,
+    consents_of_others,
     consents_without_origin,
     customers_missing,
 )
@@ -71,6 +72,10 @@ def filled(people: int = 300, threads: int = 2) -> Shop:
             f" regexp_extract(record_id, '[0-9]+')::INT % {people // 2}, 'h', 0.9, 'model'"
             f" FROM standardized.{table} WHERE record_id IS NOT NULL"
         )
+    shop.con.execute(
+        "INSERT INTO identity.links_strict SELECT source, record_id, customer_id,"
+        " 'k_' || customer_id || source[1] FROM identity.links"
+    )
     return shop
 
 
@@ -103,6 +108,15 @@ def test_consents_are_backed(shop: Shop) -> None:
         ).fetchall()[0][0]
     )
     assert consents_against_a_no(shop.con) > 0
+    shop.con.execute("ROLLBACK")
+
+
+def test_a_consent_of_another_record_is_found(shop: Shop) -> None:
+    assert consents_of_others(shop.con) == 0
+    shop.con.execute("BEGIN")
+    shop.con.execute("UPDATE profiles.golden_profiles SET email = 'new@x.org', email_origin = NULL")
+    consenting = "SELECT count(*) FROM profiles.golden_profiles WHERE consent_email_marketing"
+    assert consents_of_others(shop.con) == shop.con.execute(consenting).fetchall()[0][0] > 0
     shop.con.execute("ROLLBACK")
 
 

@@ -63,19 +63,21 @@ def test_nothing_known() -> None:
 
 
 def consent(*statements: tuple[str, bool | None, float | None]) -> tuple[bool, str | None, str]:
-    """Statements (crm/x or pc/x, verdict, days ago) -> decision, origin, basis."""
+    """Statements for one address (crm/x or pc/x, verdict, days ago) -> decision, origin, basis."""
     shop = Shop()
     for record, verdict, days in statements:
         source, record_id = record.split("/")
         when = ago(days) if days is not None else None
         if source == "crm":
             shop.add(
-                "crm_contacts", "crm", record_id=record_id, email_opt_in=verdict, updated_at=when
-            )
+                "crm_contacts", "crm", record_id=record_id, email="a@x.org", email_opt_in=verdict,
+                updated_at=when,
+            )  # fmt: skip
         else:
             shop.add(
-                "preferences", "pc", record_id=record_id, email_marketing=verdict, updated_at=when
-            )
+                "preferences", "pc", record_id=record_id, email="a@x.org",
+                email_marketing=verdict, updated_at=when,
+            )  # fmt: skip
         shop.link("c_1", record)
     row = shop.build().one("consents")
     return row["email_marketing"], row["email_marketing_origin"], row["email_marketing_basis"]
@@ -132,14 +134,93 @@ def test_somebody_elses_yes_does_not_count() -> None:
     assert shop.one("consents", "c_2")["email_marketing"]
 
 
+@pytest.mark.parametrize(
+    ("address", "certain", "expected"),
+    [
+        ("a@x.org", False, (True, "pc/p", "preference_centre")),
+        ("b@x.org", True, (True, "pc/p", "preference_centre")),
+        (None, True, (True, "pc/p", "preference_centre")),
+        ("b@x.org", False, (False, None, "elsewhere")),
+        (None, False, (False, None, "elsewhere")),
+    ],
+)
+def test_a_yes_does_not_travel_by_probability(
+    address: str | None, certain: bool, expected: tuple[bool, str | None, str]
+) -> None:
+    shop = Shop()
+    shop.add("crm_contacts", "crm", record_id="1", email="a@x.org")
+    shop.add("preferences", "pc", record_id="p", email=address, email_marketing=True,
+             personalisation=True, third_party=True)  # fmt: skip
+    shop.link("c_1", "crm/1", "pc/p", certain=certain)
+    row = shop.build().one("consents")
+    assert shop.one("attributes")["email"] == "a@x.org"
+    decided = row["email_marketing"], row["email_marketing_origin"], row["email_marketing_basis"]
+    assert decided == expected
+    assert (row["personalisation"], row["third_party"]) == (expected[0], expected[0])
+
+
+def test_a_yes_of_the_crm_does_not_travel_by_probability_either() -> None:
+    shop = Shop()
+    shop.add("crm_contacts", "crm", record_id="1", email="a@x.org", updated_at=ago(1))
+    shop.add("crm_contacts", "crm", record_id="2", email="b@x.org", email_opt_in=True,
+             updated_at=ago(9))  # fmt: skip
+    shop.link("c_1", "crm/1", "crm/2", certain=False)
+    assert shop.build().one("attributes")["email"] == "a@x.org"
+    assert shop.one("consents")["email_marketing_basis"] == "elsewhere"
+
+
+def test_a_no_travels() -> None:
+    shop = Shop()
+    shop.add("crm_contacts", "crm", record_id="1", email="a@x.org", email_opt_in=True)
+    shop.add("preferences", "pc", record_id="p", email="b@x.org", email_marketing=False)
+    shop.link("c_1", "crm/1", "pc/p", certain=False)
+    row = shop.build().one("consents")
+    assert (row["email_marketing"], row["email_marketing_origin"]) == (False, "pc/p")
+
+
+def test_a_yes_that_does_not_count_silences_no_other() -> None:
+    shop = Shop()
+    shop.add("crm_contacts", "crm", record_id="1", email="a@x.org", email_opt_in=True,
+             updated_at=ago(9))  # fmt: skip
+    shop.add("crm_contacts", "crm", record_id="2", email_opt_in=False, updated_at=ago(8))
+    shop.add("preferences", "pc", record_id="p", email="b@x.org", email_marketing=True,
+             updated_at=ago(1))  # fmt: skip
+    shop.link("c_1", "crm/1", "crm/2", "pc/p", certain=False)
+    # A newer yes of the preference centre would outdate the CRM's no; this one is not said.
+    row = shop.build().one("consents")
+    assert (row["email_marketing"], row["email_marketing_origin"]) == (False, "crm/2")
+
+
+@pytest.mark.parametrize(("certain", "expected"), [(True, True), (False, False)])
+def test_text_messages_go_to_the_number_of_who_agreed(certain: bool, expected: bool) -> None:
+    shop = Shop()
+    shop.add("crm_contacts", "crm", record_id="1", email="a@x.org", phone="+491701234567")
+    shop.add("preferences", "pc", record_id="p", email="a@x.org", sms_marketing=True)
+    shop.link("c_1", "crm/1", "pc/p", certain=certain)
+    assert shop.build().one("consents")["sms_marketing"] == expected
+
+
+@pytest.mark.parametrize("event", ["spam_report", "unsubscribe"])
+@pytest.mark.parametrize("certain", [True, False])
+def test_only_a_yes_that_counts_takes_back_a_refusal(event: str, certain: bool) -> None:
+    shop = Shop()
+    shop.add("crm_contacts", "crm", record_id="1", email="a@x.org", email_opt_in=True)
+    shop.add("email_events", "esp", email="a@x.org", event_type=event, occurred_at=ago(9))
+    shop.add("preferences", "pc", record_id="p", email="b@x.org", email_marketing=True,
+             updated_at=ago(1))  # fmt: skip
+    shop.link("c_1", "crm/1", "esp/a@x.org", "pc/p", certain=certain)
+    assert shop.build().one("consents")["email_marketing"] == certain
+
+
 def test_other_consents_have_origins_too() -> None:
     shop = Shop()
+    shop.add("crm_contacts", "crm", record_id="1", email="a@x.org", phone="+491701234567")
     shop.add(
         "preferences", "pc", record_id="a", personalisation=True, sms_marketing=True,
         updated_at=ago(1),
     )  # fmt: skip
     shop.add("preferences", "pc", record_id="b", sms_marketing=False, updated_at=ago(9))
-    shop.link("c_1", "pc/a", "pc/b")
+    shop.link("c_1", "crm/1", "pc/a", "pc/b")
     row = shop.build().one("consents")
     assert (row["personalisation"], row["personalisation_origin"]) == (True, "pc/a")
     assert (row["sms_marketing"], row["sms_marketing_origin"]) == (False, "pc/b")
