@@ -2,7 +2,8 @@
 
 import click
 
-from personalization_assets.commands.stewardship import COMMANDS
+from personalization_assets.commands.linking import COMMANDS as LINKING
+from personalization_assets.commands.stewardship import COMMANDS as STEWARDSHIP
 
 
 @click.group()
@@ -10,5 +11,5 @@ def identity() -> None:
     """Work out which records are one person, explain it, and correct it."""
 
 
-for command in COMMANDS:
+for command in [*LINKING, *STEWARDSHIP]:
     identity.add_command(command)

@@ -76,7 +76,11 @@ def model(run: Run) -> pl.DataFrame:
         prepare(work, settings, tuple(comparisons.role_mailboxes.split()))
         sign = signature(work, comparisons, settings)
         current = [Model.from_json(t) for t in before.filter("is_current")["settings_json"]]
-        if current and not needs_training(work, current[0], sign, settings):
+        if (
+            current
+            and not settings.train_now
+            and not needs_training(work, current[0], sign, settings)
+        ):
             run.metadata(trained=False)
             return before.sort("trained_as_of", "model_version")
         run.progress("Learning how alike records of one person are")

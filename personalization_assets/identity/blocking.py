@@ -7,38 +7,50 @@ from personalization_assets.identity.settings import IdentitySettings
 
 
 def candidate_pairs(
-    work: duckdb.DuckDBPyConnection, rules: list[list[str]], settings: IdentitySettings
+    work: duckdb.DuckDBPyConnection, usable: ComparisonSet, settings: IdentitySettings
 ) -> None:
     """Build `pairs` (l, r with l < r): nodes that share all columns of at least one rule.
 
     Values shared by more nodes than `max_block_size` make no pairs, so cost grows with records.
+    Of people who share a home, one node of each name stands for all: that finds the household.
     """
     work.execute("CREATE OR REPLACE TABLE found (l BIGINT, r BIGINT)")
-    for rule in rules:
+    rules = [(rule, "nodes") for rule in usable.blocking]
+    if usable.home:
+        home = ", ".join(usable.home)
+        work.execute(
+            f"""
+            CREATE OR REPLACE TABLE inhabitants AS
+            SELECT min(unique_id) AS unique_id, {home} FROM nodes
+            WHERE {" AND ".join(f"{c} IS NOT NULL" for c in usable.home)}
+            GROUP BY {home}, first_canon, last_name
+            """
+        )
+        rules.append((usable.home, "inhabitants"))
+    for rule, source in rules:
         # Joining on a hash of the values is cheaper than on the values. It is used here only; two
         # values of one hash would cost a comparison, nothing else.
         key = f"hash({', '.join(rule)})"
         filled = " AND ".join(f"{c} IS NOT NULL" for c in rule)
         work.execute(
             f"""
-            CREATE OR REPLACE TABLE keyed AS
-            SELECT unique_id, {key} AS key FROM nodes WHERE {filled}
+            CREATE OR REPLACE TEMP TABLE shared AS
+            SELECT unique_id, key FROM (SELECT unique_id, {key} AS key FROM {source} WHERE {filled})
+            SEMI JOIN (
+                SELECT {key} AS key FROM {source} WHERE {filled} GROUP BY key
+                HAVING count(*) BETWEEN 2 AND {settings.max_block_size}
+            ) AS usable USING (key)
             """
         )
         work.execute(
-            f"""
+            """
             INSERT INTO found
-            WITH usable AS (
-                SELECT key FROM keyed GROUP BY key
-                HAVING count(*) BETWEEN 2 AND {settings.max_block_size}
-            ),
-            shared AS (SELECT * FROM keyed SEMI JOIN usable USING (key))
             SELECT a.unique_id, b.unique_id
             FROM shared AS a JOIN shared AS b ON a.key = b.key AND a.unique_id < b.unique_id
             """
         )
     work.execute("CREATE OR REPLACE TABLE pairs AS SELECT DISTINCT l, r FROM found")
-    work.execute("DROP TABLE found")
+    work.execute("DROP TABLE found; DROP TABLE IF EXISTS shared")
 
 
 def with_affordable_rules(

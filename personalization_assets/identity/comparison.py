@@ -27,6 +27,54 @@ COLUMNS = frozenset(
 """Columns of `nodes` that a comparison or a block may name."""
 
 
+Kind = Literal["identifier", "text", "exact"]
+
+
+class Extra(BaseModel):
+    """A column that the room does not know, and how two values of it compare.
+
+    identifier: nearly unique, like a tax number; text: similar spellings count, like a middle name;
+    exact: equal or not, like a region. `name` begins with 'x_' and is a column of `records`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    compare: Kind
+
+    def comparison(self) -> "Comparison":
+        """Its comparison, with prior probabilities that training moves."""
+        n = self.name
+        same: dict[str, Any] = {"label": "same", "sql": f"l.{n} = r.{n}"}
+        if self.compare == "identifier":
+            slip = (
+                f"CASE WHEN abs(length(l.{n}) - length(r.{n})) <= 1 "
+                f"THEN damerau_levenshtein(l.{n}, r.{n}) = 1 ELSE false END"
+            )
+            levels = [
+                {**same, "learn_u": "strangers", "block": [n], "m": 0.8, "u": 1e-7},
+                {"label": "one slip", "sql": slip, "learn_u": "prior", "m": 0.05, "u": 1e-6},
+                {"label": "different", "m": 0.15, "u": 0.999},
+            ]
+        elif self.compare == "text":
+            similar = f"jaro_winkler_similarity(l.{n}, r.{n})"
+            levels = [
+                {**same, "tf": n, "m": 0.7, "u": 0.01},
+                {"label": "typing error", "sql": f"{similar} >= 0.92", "m": 0.1, "u": 0.005},
+                {"label": "similar", "sql": f"{similar} >= 0.8", "m": 0.05, "u": 0.02},
+                {"label": "different", "m": 0.15, "u": 0.96},
+            ]
+        else:
+            levels = [
+                {**same, "m": 0.9, "u": 0.1},
+                {"label": "different", "m": 0.1, "u": 0.9},
+            ]
+        missing = f"l.{n} IS NULL OR r.{n} IS NULL"
+        return Comparison.model_validate(
+            {"name": n, "needs": [n], "missing": missing, "levels": levels}
+        )
+
+
 class Level(BaseModel):
     """One degree of agreement. The level without `sql` is what remains."""
 
@@ -90,6 +138,7 @@ class ComparisonSet(BaseModel):
 
     comparisons: list[Comparison]
     blocking: list[list[str]]
+    home: list[str] = []
     wide_blocking: list[list[str]] = []
     wide_pairs: float = Field(1.5, ge=0)
     wide_pairs_free: float = Field(100000.0, ge=0)
@@ -97,12 +146,31 @@ class ComparisonSet(BaseModel):
     deterministic: list[list[str]]
     deterministic_recall: float = Field(0.6, gt=0, le=1)
     role_mailboxes: str = ""
+    extras: list[Extra] = []
+
+    def with_extras(self, extras: list[Extra]) -> "ComparisonSet":
+        """The same, and comparisons of these columns; a shared identifier makes a pair."""
+        blocks = [[e.name] for e in extras if e.compare == "identifier"]
+        return self.model_copy(
+            update={
+                "comparisons": [*self.comparisons, *(e.comparison() for e in extras)],
+                "blocking": [*self.blocking, *blocks],
+                "training": [*self.training, *blocks],
+                "extras": [*self.extras, *extras],
+            }
+        )
 
     @model_validator(mode="after")
     def _known_columns(self) -> "ComparisonSet":
         named = {
             c
-            for rule in [*self.blocking, *self.wide_blocking, *self.training, *self.deterministic]
+            for rule in [
+                *self.blocking,
+                self.home,
+                *self.wide_blocking,
+                *self.training,
+                *self.deterministic,
+            ]
             for c in rule
         }
         for comparison in self.comparisons:
@@ -111,7 +179,7 @@ class ComparisonSet(BaseModel):
             named |= {level.tf for level in comparison.levels if level.tf}
             if comparison.levels[-1].sql:
                 raise ValueError(f"the last level of {comparison.name!r} must have no sql")
-        unknown = sorted(named - COLUMNS)
+        unknown = sorted(named - COLUMNS - {extra.name for extra in self.extras})
         if unknown:
             raise ValueError(f"unknown column(s) {', '.join(unknown)}")
         return self
@@ -138,6 +206,7 @@ class ComparisonSet(BaseModel):
             update={
                 "comparisons": kept,
                 "blocking": possible(self.blocking),
+                "home": (possible([self.home]) or [[]])[0],
                 "wide_blocking": possible(self.wide_blocking),
                 "training": possible(self.training),
                 "deterministic": possible(self.deterministic),
@@ -170,7 +239,7 @@ def load_comparisons(path: Path | None = None) -> ComparisonSet:
 
 def filled_shares(work: duckdb.DuckDBPyConnection) -> dict[str, float]:
     """Share of nodes that hold a value, by column of `nodes`."""
-    columns = sorted(COLUMNS)
+    columns = [row[0] for row in work.execute("DESCRIBE nodes").fetchall()]
     counts = ", ".join(f"count({c}) / greatest(count(*), 1)" for c in columns)
     row = work.sql(f"SELECT {counts} FROM nodes").fetchall()[0]
     return dict(zip(columns, map(float, row), strict=True))

@@ -1,6 +1,9 @@
 """How right the links are, against a list of who is who."""
 
+import duckdb
 import polars as pl
+
+BINS = (0.0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
 
 
 def evaluate(links: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
@@ -46,6 +49,32 @@ def evaluate(links: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(
         {"metric": list(values), "value": [round(v, 6) for v in values.values()]}
     ).sort("metric")
+
+
+def calibration(work: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """How often scored pairs of a probability are one person, where both are known.
+
+    One row per range of probabilities, `least` included: pairs, their mean probability and the
+    share of them that are one person. Reads `scored` (nodes), `numbered` and `records.person`.
+    """
+    table: pl.DataFrame = work.sql(
+        f"""
+        WITH known AS (
+            SELECT n.rid, r.person FROM numbered AS n JOIN records AS r
+                ON r.source = n.source AND r.record_id = n.record_id
+            WHERE r.person IS NOT NULL
+        ),
+        judged AS (
+            SELECT s.p, a.person = b.person AS same,
+                list_max(list_filter({list(BINS)}, lambda x: x <= s.p)) AS least
+            FROM scored AS s JOIN known AS a ON a.rid = s.l JOIN known AS b ON b.rid = s.r
+        )
+        SELECT least::DOUBLE AS least, count(*) AS pairs, avg(p) AS probability,
+            avg(same::INT) AS one_person
+        FROM judged GROUP BY least ORDER BY least
+        """
+    ).pl()
+    return table
 
 
 def _pairs(sizes: pl.Series) -> float:

@@ -69,11 +69,11 @@ def link_pairs(
     new_model: bool = False,
 ) -> Linked:
     """The same from the tables `numbered` and `pair` as `matching.match_pairs` leaves them."""
-    _remember(work)
+    remember(work)
     size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
-    clusters = _cluster(work, size, share, home_share, settings)
-    _put(work, "cluster_of", {"rid": np.arange(size), "cluster": clusters.labels})
-    work.execute(_BONDS)
+    clusters = cluster_pairs(work, size, share, home_share, settings)
+    put(work, "cluster_of", {"rid": np.arange(size), "cluster": clusters.labels})
+    work.execute(BONDS)
     work.execute(
         """
         CREATE OR REPLACE TABLE clusters AS
@@ -85,7 +85,7 @@ def link_pairs(
         """
     )
     carry_over(work, as_of, new_model)
-    _households(work, settings)
+    households(work, settings)
     links = work.sql(
         """
         SELECT c.source, c.record_id, c.customer_id, h.household_id, k.confidence, k.linked_by
@@ -113,7 +113,7 @@ def link_pairs(
     )
 
 
-def _remember(work: duckdb.DuckDBPyConnection) -> None:
+def remember(work: duckdb.DuckDBPyConnection) -> None:
     """What the run before left; what it did not know yet is empty."""
     work.execute("ALTER TABLE previous ADD COLUMN IF NOT EXISTS linked_by VARCHAR")
     work.execute(
@@ -142,7 +142,7 @@ def _number_records(work: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _cluster(
+def cluster_pairs(
     work: duckdb.DuckDBPyConnection,
     size: int,
     share: float,
@@ -187,7 +187,7 @@ def _cluster(
 
 
 # What ties a record to its customer: its strongest pair with another record of the customer.
-_BONDS = """
+BONDS = """
 CREATE OR REPLACE TABLE bonds AS
 WITH inside AS (
     SELECT p.l, p.r, p.p, split_part(p.cause, '_', 1) AS cause,
@@ -207,34 +207,26 @@ FROM ends GROUP BY rid
 """
 
 
-def _households(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
+def households(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
     """Build `households` (customer_id, household_id): customers whose records live together.
 
-    A chain of neighbours in one block of flats is not a household: groups above the size limit are
-    cut at stricter probabilities, then taken apart.
+    Reads `pair`, `cluster_of` and `carried` (cluster, customer_id). A chain of neighbours in one
+    block of flats is not a household: groups above the size limit are cut at stricter
+    probabilities, then taken apart.
     """
-    work.execute(
-        """
-        CREATE OR REPLACE TABLE customers AS
-        SELECT row_number() OVER (ORDER BY customer_id) - 1 AS cid, customer_id
-        FROM (SELECT DISTINCT customer_id FROM carried)
-        """
-    )
     rows = work.sql(
         f"""
-        WITH owned AS (
-            SELECT n.rid, u.cid FROM numbered AS n
-            JOIN carried AS c USING (source, record_id) JOIN customers AS u USING (customer_id)
-        )
-        SELECT least(a.cid, b.cid) AS l, greatest(a.cid, b.cid) AS r, max(p.p_home) AS p
-        FROM pair AS p JOIN owned AS a ON a.rid = p.l JOIN owned AS b ON b.rid = p.r
-        WHERE p.p_home >= {settings.household_threshold} AND a.cid <> b.cid
+        SELECT least(a.cluster, b.cluster) AS l, greatest(a.cluster, b.cluster) AS r,
+            max(p.p_home) AS p
+        FROM pair AS p JOIN cluster_of AS a ON a.rid = p.l JOIN cluster_of AS b ON b.rid = p.r
+        WHERE p.p_home >= {settings.household_threshold} AND a.cluster <> b.cluster
         GROUP BY ALL ORDER BY l, r
         """
     ).fetchnumpy()
     left, right = np.asarray(rows["l"], np.int64), np.asarray(rows["r"], np.int64)
     p = np.asarray(rows["p"], np.float64)
-    size = int(work.sql("SELECT count(*) FROM customers").fetchall()[0][0])
+    # A cluster is named by one of its records, so positions of records number the clusters.
+    size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
     labels = components(left, right, size)
     for least in (0.8, 0.9, 0.95, 0.99, 0.999, 2.0):
         large = np.bincount(labels, minlength=1)[labels] > settings.max_household_size
@@ -242,13 +234,14 @@ def _households(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> 
             break
         keep = (p >= least) | ~large[left]
         labels = components(left[keep], right[keep], size)
-    _put(work, "household_of", {"cid": np.arange(size), "label": labels})
+    put(work, "household_of", {"cluster": np.arange(size), "label": labels})
     work.execute(
         """
         CREATE OR REPLACE TABLE households AS
         SELECT customer_id,
             'h_' || (min(customer_id) OVER (PARTITION BY label))[3:] AS household_id
-        FROM customers JOIN household_of USING (cid)
+        FROM (SELECT DISTINCT cluster, customer_id FROM carried)
+        JOIN household_of USING (cluster)
         """
     )
 
@@ -307,7 +300,8 @@ def _review_queue(
     return rows
 
 
-def _put(work: duckdb.DuckDBPyConnection, name: str, columns: dict[str, Ints]) -> None:
+def put(work: duckdb.DuckDBPyConnection, name: str, columns: dict[str, Ints]) -> None:
+    """Create a table of columns of equal length."""
     work.register("incoming", pa.table(columns))
     work.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
     work.unregister("incoming")

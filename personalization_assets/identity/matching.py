@@ -38,8 +38,9 @@ def match_pairs(work: duckdb.DuckDBPyConnection, model: Model, settings: Identit
     of one node are tied to its first record (cause `exact`). Inside every component that is not too
     large all pairs are there, however improbable: clustering needs them.
     """
-    prepare(work, settings, tuple(model.comparisons.role_mailboxes.split()))
-    candidate_pairs(work, model.comparisons.blocking, settings)
+    usable = model.comparisons
+    prepare(work, settings, tuple(usable.role_mailboxes.split()), usable.extras)
+    candidate_pairs(work, usable, settings)
     account_pairs(work)
     _decided_pairs(work)
     owners(work, settings)

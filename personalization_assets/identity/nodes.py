@@ -4,6 +4,8 @@ Reads `normal` (one row per record, see `normalise`) and leaves `members`, `node
 little to be one. A node is a distinct description of a person; scores are of pairs of nodes.
 """
 
+from collections.abc import Sequence
+
 import duckdb
 
 from personalization_assets.identity.blocking import first_names_conflict
@@ -14,11 +16,13 @@ _NAMELESS = "first_name IS NULL AND last_name IS NULL"
 _FILLABLE = ("email", "phone", "dob", "device")
 _ADDRESS = ("street", "house_no", "postcode", "city")
 
+
 # Orders, web visits and consents of an account often carry nothing but the account. Such a record
 # is no second witness: compared by itself it would repeat what the account's other record says, in
 # training and in clustering. So it is folded into the account's fullest record, which takes over
 # what only the folded record knows (the device, mostly). `lead` is that record's rid.
-_FOLD = f"""
+def _fold_sql(extras: Sequence[str]) -> str:
+    return f"""
 CREATE OR REPLACE TABLE contradicting AS
 WITH spellings AS (
     SELECT DISTINCT account_key, first_name, last_name, first_canon,
@@ -44,11 +48,11 @@ fullest AS (
 )
 SELECT f.account_key, f.rid, {", ".join(f"f.{c}" for c in _ADDRESS)},
     {
-    ", ".join(
-        f"coalesce(f.{c}, min_by(n.{c}, n.rid) FILTER (n.{c} IS NOT NULL)) AS {c}"
-        for c in _FILLABLE
-    )
-}
+        ", ".join(
+            f"coalesce(f.{c}, min_by(n.{c}, n.rid) FILTER (n.{c} IS NOT NULL)) AS {c}"
+            for c in _FILLABLE
+        )
+    }
 FROM fullest AS f
 JOIN (SELECT * FROM free WHERE {_NAMELESS}) AS n
     ON n.account_key = f.account_key AND n.rid <> f.rid
@@ -63,8 +67,11 @@ LEFT JOIN (SELECT source, record_id, true AS yes FROM decided) AS d
     ON d.source = n.source AND d.record_id = n.record_id
 LEFT JOIN lead AS l ON l.account_key = n.account_key AND l.rid <> n.rid
     AND n.first_name IS NULL AND n.last_name IS NULL AND d.yes IS NULL
-    AND {" AND ".join(f"coalesce(n.{c} = l.{c}, n.{c} IS NULL)" for c in (*_FILLABLE, *_ADDRESS))}
+    AND {" AND ".join(f"coalesce(n.{c} = l.{c}, n.{c} IS NULL)" for c in (*_FILLABLE, *_ADDRESS))}{
+        "".join(f" AND n.{c} IS NULL" for c in extras)
+    }
 """
+
 
 # What is left without a name under an account takes the name on which the account's other records
 # agree: then a shared device or mailbox no longer looks like a match.
@@ -107,25 +114,42 @@ _ENOUGH = """(
 
 _COMPARED = "first_name, last_name, email, phone, dob, street, house_no, postcode, city, device"
 
-_NODES = f"""
+
+def _nodes_sql(extras: Sequence[str]) -> str:
+    nothing_more = "".join(f" AND {c} IS NULL" for c in extras)
+    more = "".join(f", {c}" for c in extras)
+    return f"""
 CREATE OR REPLACE TABLE described AS
-SELECT
-    rid, source, record_id, account_key, decided,
-    CASE WHEN {_ENOUGH} AND NOT decided
-        THEN min(rid) OVER (PARTITION BY account_key, {_COMPARED}, {_ENOUGH}, decided) ELSE rid
-    END AS node
-FROM (
-    -- What a person decided about must stay apart to be kept apart.
-    SELECT n.*, d.record_id IS NOT NULL AS decided
-    FROM normal AS n LEFT JOIN decided AS d USING (source, record_id)
-    WHERE n.lead = n.rid
-);
+-- What a person decided about must stay apart to be kept apart.
+WITH free AS (
+    SELECT rid, hash(account_key, {_COMPARED}{more}) AS digest
+    FROM normal ANTI JOIN decided USING (source, record_id)
+    WHERE lead = rid AND {_ENOUGH}
+),
+-- The digest only finds the few records worth comparing in full.
+suspects AS (
+    SELECT * FROM normal
+    SEMI JOIN (
+        SELECT rid FROM free
+        SEMI JOIN (SELECT digest FROM free GROUP BY digest HAVING count(*) > 1) AS often
+            USING (digest)
+    ) AS twice USING (rid)
+),
+same AS (
+    SELECT rid, min(rid) OVER (PARTITION BY account_key, {_COMPARED}{more}) AS node FROM suspects
+)
+SELECT n.rid, n.source, n.record_id, n.account_key, d.record_id IS NOT NULL AS decided,
+    coalesce(s.node, n.rid) AS node
+FROM normal AS n
+LEFT JOIN decided AS d ON d.source = n.source AND d.record_id = n.record_id
+LEFT JOIN same AS s ON s.rid = n.rid
+WHERE n.lead = n.rid;
 
 CREATE OR REPLACE TABLE base AS
 SELECT
     n.rid AS unique_id,
     n.account_key,
-    n.first_name, n.last_name, n.street, n.house_no, n.postcode, n.city, n.first_canon,
+    n.first_name, n.last_name, n.street, n.house_no, n.postcode, n.city, n.first_canon{more},
     CASE WHEN je.value IS NULL THEN n.email END AS email,
     CASE WHEN jp.value IS NULL THEN n.phone END AS phone,
     CASE WHEN jb.value IS NULL THEN n.dob END AS dob,
@@ -142,7 +166,7 @@ WITH empty AS (
     SELECT b.unique_id AS node, b.account_key, b.email, b.device
     FROM base AS b
     ANTI JOIN described AS d ON d.node = b.unique_id AND d.decided
-    WHERE {_NAMELESS} AND dob IS NULL AND phone IS NULL AND street IS NULL
+    WHERE {_NAMELESS} AND dob IS NULL AND phone IS NULL AND street IS NULL{nothing_more}
 )
 SELECT node, account_key, email, device,
     CASE WHEN email IS NULL THEN node ELSE min(node) OVER (PARTITION BY email) END AS unit
@@ -157,7 +181,7 @@ SELECT unique_id AS node FROM base
 ANTI JOIN bare ON bare.node = base.unique_id
 ANTI JOIN described AS d ON d.node = base.unique_id AND d.decided
 WHERE account_key IS NULL AND email IS NULL AND phone IS NULL AND dob IS NULL AND street IS NULL
-    AND device IS NULL;
+    AND device IS NULL{nothing_more};
 
 CREATE OR REPLACE TABLE members AS
 SELECT n.rid, n.source, n.record_id, n.account_key, coalesce(b.unit, d.node) AS node
@@ -216,7 +240,10 @@ LEFT JOIN handles AS h ON h.email_local = m.email_local
 def _junk_sql(settings: IdentitySettings) -> str:
     shared = "\nUNION ALL\n".join(
         f"""SELECT '{kind}' AS kind, {kind} AS value, count(*) AS records, 'shared' AS reason
-        FROM normal WHERE {kind} IS NOT NULL GROUP BY {kind}
+        FROM normal SEMI JOIN (
+            SELECT {kind} FROM normal GROUP BY {kind} HAVING count(*) > {settings.junk_names}
+        ) AS often USING ({kind})
+        GROUP BY {kind}
         HAVING count(DISTINCT first_name) > {settings.junk_names}
             AND count(DISTINCT last_name) > {settings.junk_names}"""
         for kind in ("email", "phone", "device")
@@ -249,12 +276,15 @@ def _junk_sql(settings: IdentitySettings) -> str:
     """
 
 
-def build_nodes(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
+def build_nodes(
+    work: duckdb.DuckDBPyConnection, settings: IdentitySettings, extras: Sequence[str]
+) -> None:
     """Build the tables that `normalise.prepare` promises, from `normal`, `decided`, `blocklist`."""
     if work.sql("SELECT 1 FROM normal WHERE account_key IS NOT NULL LIMIT 1").fetchall():
-        work.execute(_FOLD)
+        work.execute(_fold_sql(extras))
         work.execute(_BORROW)
     else:
         work.execute("CREATE OR REPLACE TABLE contradicting (account_key VARCHAR)")
     work.execute(_junk_sql(settings))
-    work.execute(_NODES)
+    work.execute(_nodes_sql(extras))
+    work.execute("DROP TABLE base; DROP TABLE described")

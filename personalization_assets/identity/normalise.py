@@ -9,11 +9,13 @@ and `junk` (identifiers that are ignored, and why).
 
 import csv
 import re
+from collections.abc import Sequence
 from importlib import resources
 
 import duckdb
 import pyarrow as pa
 
+from personalization_assets.identity.comparison import Extra
 from personalization_assets.identity.nodes import build_nodes
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.spelling import DIGRAPHS, folded, mailbox, merged, number
@@ -94,7 +96,16 @@ WITH parts AS (
 SELECT email, {mailbox("local", "domain")} AS mailbox FROM parts
 """
 
-_NORMAL = f"""
+_EXTRA = {
+    "identifier": lambda c: f"nullif(upper(regexp_replace({c}, '[^\\p{{L}}0-9]', '', 'g')), '')",
+    "text": lambda c: f"nullif(trim(regexp_replace({folded(c)}, '{NO_LETTERS}', ' ', 'g')), '')",
+    "exact": lambda c: f"nullif(lower(trim({c})), '')",
+}
+
+
+def _normal_sql(extras: Sequence[Extra]) -> str:
+    added = "".join(f",\n    {_EXTRA[e.compare](f'r.{e.name}')} AS {e.name}" for e in extras)
+    return f"""
 CREATE OR REPLACE TABLE normal AS
 WITH cleaned AS (
     SELECT
@@ -119,7 +130,7 @@ SELECT
     s.house_no,
     nullif(upper(regexp_replace(r.postcode, '[^\\p{{L}}0-9]', '', 'g')), '') AS postcode,
     c.town AS city,
-    nullif(trim(r.device_id), '') AS device
+    nullif(trim(r.device_id), '') AS device{added}
 FROM cleaned AS r
 JOIN numbered AS n ON n.source = r.source AND n.record_id = r.record_id
 LEFT JOIN given_spelled AS g ON g.given_name = r.given_name
@@ -143,7 +154,10 @@ def nicknames() -> pa.Table:
 
 
 def prepare(
-    work: duckdb.DuckDBPyConnection, settings: IdentitySettings, role_mailboxes: tuple[str, ...]
+    work: duckdb.DuckDBPyConnection,
+    settings: IdentitySettings,
+    role_mailboxes: tuple[str, ...],
+    extras: Sequence[Extra] = (),
 ) -> None:
     """Build `members`, `nodes` and `junk` from the tables `records` and `decisions`.
 
@@ -163,8 +177,8 @@ def prepare(
     )
     work.execute(_NUMBERED)
     work.execute(_SPELLINGS)
-    work.execute(_NORMAL)
-    build_nodes(work, settings)
+    work.execute(_normal_sql(extras))
+    build_nodes(work, settings, [e.name for e in extras])
 
 
 def _create(work: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

@@ -128,3 +128,6 @@ class IdentitySettings(BaseModel):
         description="A day (of the run's as_of, UTC) on which links are published whatever "
         "changed; it is for that day only, so it may stay in the file",
     )
+    train_now: bool = Field(
+        False, description="Train in this run whatever the model; `identity train` sets it"
+    )

@@ -237,7 +237,8 @@ def _touches(comparison: Comparison, columns: set[str]) -> bool:
         {"device"},
         {"street", "house_no", "postcode", "city"},
     ]
-    return any(set(comparison.needs) & f and columns & f for f in families)
+    needs = set(comparison.needs)
+    return bool(needs & columns) or any(needs & f and columns & f for f in families)
 
 
 def _likelihood(

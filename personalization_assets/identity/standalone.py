@@ -1,0 +1,174 @@
+"""The whole room on one table of records, without a warehouse: from a file to who is who.
+
+The same functions as the assets, on one connection, so pairs and clusters stay numbers until the
+end. What spans runs (the ledger, decisions, the gate) is not here; ids can be carried over from the
+links of a run before.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from personalization_assets.errors import UserError
+from personalization_assets.identity.comparison import ComparisonSet, Extra
+from personalization_assets.identity.consolidation import carry_over
+from personalization_assets.identity.evaluation import calibration, evaluate
+from personalization_assets.identity.linking import BONDS, cluster_pairs, households, put, remember
+from personalization_assets.identity.matching import match_pairs
+from personalization_assets.identity.model import Model
+from personalization_assets.identity.normalise import prepare
+from personalization_assets.identity.settings import IdentitySettings
+from personalization_assets.identity.training import train
+
+FIRST_RUN = dt.datetime(1970, 1, 1)
+"""Stands in for the run's time, so that the same file always gives the same ids."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found in a file; scores and the calibration table only where the truth is known."""
+
+    records: int
+    customers: int
+    households: int
+    largest: int
+    pairs: int
+    model: Model
+    scores: dict[str, float] | None = None
+    calibration: pl.DataFrame | None = None
+
+
+def train_model(
+    work: duckdb.DuckDBPyConnection,
+    comparisons: ComparisonSet,
+    extras: list[Extra],
+    settings: IdentitySettings,
+) -> Model:
+    """A model for the table `records`."""
+    comparisons = comparisons.with_extras(extras)
+    prepare(work, settings, tuple(comparisons.role_mailboxes.split()), extras)
+    return train(work, comparisons, settings)
+
+
+def link_table(
+    work: duckdb.DuckDBPyConnection,
+    model: Model,
+    settings: IdentitySettings,
+    as_of: dt.datetime = FIRST_RUN,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Work out who is who in the table `records`; leaves the table `linked`.
+
+    `linked` has one row per record: source, record_id, customer_id, household_id, confidence (as in
+    `identity.links`), in the order of source and record_id. A table `previous` (source, record_id,
+    customer_id) on the connection lets customers keep their ids; `as_of` then makes new ids differ
+    from those of every run before. With a column `person` in
+    `records`, the report holds how right it is.
+    """
+    progress("comparing records")
+    match_pairs(work, model, settings)
+    size, pairs = work.sql(
+        "SELECT (SELECT count(*) FROM numbered), (SELECT count(*) FROM scored)"
+    ).fetchall()[0]
+    progress("finding out who is who")
+    home_share = model.household.share if model.household else None
+    clusters = cluster_pairs(work, size, model.share, home_share, settings)
+    put(work, "cluster_of", {"rid": np.arange(size), "cluster": clusters.labels})
+    work.execute(BONDS)
+    _name_customers(work, as_of)
+    households(work, settings)
+    work.execute(
+        """
+        CREATE OR REPLACE TABLE linked AS
+        SELECT n.source, n.record_id, i.customer_id, h.household_id,
+            coalesce(b.confidence, 1.0) AS confidence
+        FROM numbered AS n
+        JOIN cluster_of AS c ON c.rid = n.rid
+        JOIN (SELECT DISTINCT cluster, customer_id FROM carried) AS i ON i.cluster = c.cluster
+        JOIN households AS h ON h.customer_id = i.customer_id
+        LEFT JOIN bonds AS b ON b.rid = n.rid
+        """
+    )
+    sizes = np.bincount(clusters.labels)
+    found = work.sql("SELECT count(DISTINCT household_id) FROM households").fetchall()[0][0]
+    scores = table = None
+    if "person" in [row[0] for row in work.execute("DESCRIBE records").fetchall()]:
+        progress("comparing with the truth")
+        truth = work.sql(
+            "SELECT source, record_id AS key, person FROM records WHERE person IS NOT NULL"
+        ).pl()
+        links = work.sql("SELECT source, record_id, customer_id FROM linked").pl()
+        scores = dict(evaluate(links, truth).iter_rows())
+        table = calibration(work)
+    return Report(
+        size, int((sizes > 0).sum()), found, int(sizes.max(initial=0)), pairs, model, scores, table
+    )
+
+
+def write_links(work: duckdb.DuckDBPyConnection, out: Path) -> None:
+    """Write `linked` as Parquet, or as CSV if the name says so; the file is whole or not there."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    form = "CSV, HEADER" if out.suffix.lower() == ".csv" else "PARQUET, COMPRESSION zstd"
+    fresh = out.with_name(out.name + ".tmp")
+    target = str(fresh).replace("'", "''")
+    work.execute(f"COPY (FROM linked ORDER BY source, record_id) TO '{target}' (FORMAT {form})")
+    fresh.replace(out)
+
+
+def read_previous(work: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Build `previous` from a file that `write_links` wrote.
+
+    Raises:
+        UserError: it is not there, or no such file.
+    """
+    name = str(path).replace("'", "''")
+    reader = "read_csv" if path.suffix.lower() == ".csv" else "read_parquet"
+    options = ", all_varchar = true" if reader == "read_csv" else ""
+    try:
+        work.execute(
+            f"""CREATE OR REPLACE TABLE previous AS
+            SELECT source::VARCHAR AS source, record_id::VARCHAR AS record_id,
+                customer_id::VARCHAR AS customer_id
+            FROM {reader}('{name}'{options})"""
+        )
+    except duckdb.Error:
+        raise UserError(
+            f"{path} holds no links of a run before (source, record_id, customer_id): give the "
+            "file that --out wrote then."
+        ) from None
+
+
+def _name_customers(work: duckdb.DuckDBPyConnection, as_of: dt.datetime) -> None:
+    """Build `carried` (cluster, customer_id and more): ids of before, or of the first record."""
+    known = work.sql(
+        "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'previous'"
+    ).fetchall()[0][0]
+    if not known:
+        work.execute(
+            f"""
+            CREATE OR REPLACE TABLE carried AS
+            SELECT cluster, 'c_' || sha256(concat_ws(chr(31), n.source, n.record_id,
+                '{as_of.isoformat()}'))[1:16] AS customer_id
+            FROM (SELECT cluster, min(rid) AS rid FROM cluster_of GROUP BY cluster)
+            JOIN numbered AS n USING (rid)
+            """
+        )
+        return
+    work.execute(
+        """
+        CREATE OR REPLACE TABLE clusters AS
+        SELECT n.source, n.record_id, c.cluster, coalesce(b.linked_by, 'alone') AS linked_by
+        FROM numbered AS n JOIN cluster_of AS c USING (rid) LEFT JOIN bonds AS b USING (rid)
+        """
+    )
+    work.execute(
+        """CREATE TABLE IF NOT EXISTS ledger (event_id VARCHAR, as_of TIMESTAMP, event VARCHAR,
+        customer_id VARCHAR, other_customer_id VARCHAR, records BIGINT, cause VARCHAR)"""
+    )
+    remember(work)
+    carry_over(work, as_of)
