@@ -43,7 +43,15 @@ def records_of(con: duckdb.DuckDBPyConnection, customer_id: str) -> list[Key]:
 
 
 def customer_now(con: duckdb.DuckDBPyConnection, customer_id: str) -> str:
-    """The id that stands for a customer now: a merged one lives on under another id."""
+    """The id that stands for a customer now: a merged one lives on under another id.
+
+    Where `identity.redirects` is not there yet, the merges of the ledger are followed.
+    """
+    if exists(con, "identity.redirects"):
+        rows = con.execute(
+            "SELECT customer_id FROM identity.redirects WHERE retired_id = ?", [customer_id]
+        ).fetchall()
+        return rows[0][0] or customer_id if rows else customer_id
     seen = {customer_id}
     while exists(con, "identity.ledger"):
         rows = con.execute(

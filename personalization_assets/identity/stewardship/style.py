@@ -79,7 +79,7 @@ _PAGE = Template(
     """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
-<meta name="robots" content="noindex"><meta name="referrer" content="no-referrer">
+<meta name="robots" content="noindex"><meta name="referrer" content="same-origin">
 <title>$title</title><style$nonce>$style</style></head>
 <body>$body$script</body></html>
 """

@@ -123,6 +123,8 @@ def test_a_page_runs_no_script_but_its_own_and_is_not_kept(shop: Shop) -> None:
         assert page.text.count("<script") == page.text.count(f'<script nonce="{nonce}"') == 1
         assert 'style="' not in page.text
         assert page.headers["cache-control"] == "no-store"
+        # Without a referrer a browser sends `Origin: null` with our own forms, which we refuse.
+        assert '<meta name="referrer" content="same-origin">' in page.text
         assert client.get("/").headers["content-security-policy"] != policy
 
 
