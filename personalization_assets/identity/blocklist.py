@@ -54,7 +54,8 @@ def read_blocklist(path: Path) -> pl.DataFrame:
         (kind == "phone") & (digits < 7),
         "has a phone of fewer than seven digits: write the whole number",
     )
-    _refuse(path, frame, pl.lit(pl.Series(dates)), "has a dob that is no date like 1970-01-01")
+    no_date = pl.lit(pl.Series(dates, dtype=pl.Boolean))
+    _refuse(path, frame, no_date, "has a dob that is no date like 1970-01-01")
     _refuse(
         path,
         frame,

@@ -29,9 +29,10 @@ def strict_links(work: duckdb.DuckDBPyConnection, threshold: float, version: str
 
     The strict group with the most records of a customer, of equals the one with the smallest
     (source, record_id), has an id made of nothing but the customer's; it lasts as long as that one.
-    Every other group has an id made of the customer's id and the group's first record, and the
-    same holds for certain groups: it changes only when the group gets another first record or
-    another customer.
+    Every other group has an id made of the customer's id and the group's first record: it changes
+    only when the group gets another first record or another customer. The same holds for certain
+    groups. When another group of the customer becomes the largest, the first id passes to it; so
+    the ids say who belongs together now, and nothing about a person should be kept under them.
     """
     cluster = _column(work, "SELECT cluster FROM cluster_of ORDER BY rid", "cluster")
     rows = work.execute(

@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from personalization_assets.identity.comparison import load_comparisons
+from personalization_assets.identity.gate import Figures, measure
 from personalization_assets.identity.linking import Linked, link
 from personalization_assets.identity.matching import match
 from personalization_assets.identity.model import Model
@@ -47,7 +48,8 @@ LEDGER: dict[str, Any] = {
     "cause": pl.String,
 }
 DECISIONS = ["source_l", "record_id_l", "source_r", "record_id_r", "verdict"]
-LINKED = {"source": pl.String, "record_id": pl.String, "customer_id": pl.String}
+FORMER = {"source": pl.String, "record_id": pl.String, "customer_id": pl.String}
+LINKED = {**FORMER, "linked_by": pl.String}
 
 SYLLABLES = ["ba", "do", "ki", "lu", "me", "no", "pa", "ri", "sa", "te", "vo", "zu", "ga", "he"]
 
@@ -118,6 +120,9 @@ class Result:
     links: pl.DataFrame
     ledger: pl.DataFrame
     review: pl.DataFrame
+    strict: pl.DataFrame
+    former: pl.DataFrame
+    figures: Figures
 
     def customer(self, record_id: str, source: str = "crm") -> str:
         """The customer of a record."""
@@ -161,19 +166,34 @@ def resolve(
         matches = match(work, model, settings)
     previous = before.links.select(list(LINKED)) if before else pl.DataFrame(schema=LINKED)
     ledger = before.ledger if before else pl.DataFrame(schema=LEDGER)
+    former = before.former if before else pl.DataFrame(schema=FORMER)
     tables |= {
         "matches": matches,
         "previous": previous.to_arrow(),
         "ledger": ledger.to_arrow(),
+        "former": former.to_arrow(),
+        "names": frame.select("source", "record_id", "given_name", "family_name").to_arrow(),
     }
     with workspace(tables) as work:
         work.execute(f"SET threads = {threads}")
         home = model.household.share if model.household else None
-        linked: Linked = link(work, model.share, home, settings, as_of)
+        linked: Linked = link(
+            work,
+            model.share,
+            home,
+            settings,
+            as_of,
+            model.version,
+            before is not None and before.model.version != model.version,
+        )
+        figures = measure(work)
     return Result(
         model,
         pl.DataFrame(matches),
         pl.DataFrame(linked.links),
         pl.DataFrame(linked.ledger),
         pl.DataFrame(linked.review_queue),
+        pl.DataFrame(linked.links_strict),
+        pl.DataFrame(linked.former_ids),
+        figures,
     )
