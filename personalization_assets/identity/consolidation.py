@@ -133,7 +133,7 @@ ORDER BY ALL
 """
 
 # Which moves a person is behind: a verdict that binds now and did not hold before brought the two
-# together or apart; or a tie that only a verdict had made is gone with it.
+# together or apart; or a tie that only a verdict had made is gone, with it or with a record.
 _DECIDED = """
 CREATE OR REPLACE TABLE decided_moves AS
 WITH verdict AS (
@@ -146,14 +146,14 @@ ends AS (
     SELECT * FROM verdict
     UNION ALL SELECT other_source, other_record_id, source, record_id, same FROM verdict
 )
-SELECT a.old, a.new
+SELECT a.old, a.new, 'verdict' AS by
 FROM ends AS e
 JOIN fate AS a ON a.source = e.source AND a.record_id = e.record_id
 JOIN fate AS b ON b.source = e.other_source AND b.record_id = e.other_record_id
 WHERE a.old <> a.new AND CASE WHEN e.same
     THEN a.new = b.new AND a.old IS DISTINCT FROM b.old ELSE a.old = b.old AND a.new <> b.new END
 UNION
-SELECT old, new FROM fate
+SELECT old, new, 'tie gone' FROM fate
 WHERE old <> new AND tied_before = 'decision' AND tied_now <> 'decision'
 """
 
@@ -184,9 +184,10 @@ def _events(work: duckdb.DuckDBPyConnection, as_of: dt.datetime, new_model: bool
             SELECT CASE WHEN o.customer_id IS NULL THEN 'merge'
                         WHEN b.customer_id IS NULL THEN 'split' ELSE 'move' END AS event,
                 m.new AS customer_id, m.old AS other_customer_id, m.records,
-                CASE WHEN d.old IS NOT NULL THEN 'decision'
+                CASE WHEN v.old IS NOT NULL THEN 'decision'
                     -- A record that bridged two others may have gone, or come.
                     WHEN o.customer_id IS NOT NULL AND w.has_lost THEN 'records gone'
+                    WHEN t.old IS NOT NULL THEN 'decision'
                     WHEN n.has_won OR o.has_won THEN 'new records'
                     WHEN $new_model THEN 'new model' ELSE 'matching' END AS cause
             FROM moved AS m
@@ -194,7 +195,8 @@ def _events(work: duckdb.DuckDBPyConnection, as_of: dt.datetime, new_model: bool
             JOIN after AS n ON n.customer_id = m.new
             LEFT JOIN after AS o ON o.customer_id = m.old
             LEFT JOIN before AS b ON b.customer_id = m.new
-            LEFT JOIN decided_moves AS d ON d.old = m.old AND d.new = m.new
+            LEFT JOIN decided_moves AS v ON v.old = m.old AND v.new = m.new AND v.by = 'verdict'
+            LEFT JOIN decided_moves AS t ON t.old = m.old AND t.new = m.new AND t.by = 'tie gone'
             UNION ALL
             SELECT 'create', a.customer_id, NULL, a.records, 'new records'
             FROM after AS a

@@ -9,11 +9,24 @@ import polars as pl
 from personalization_assets.identity.assets import ASSETS
 from personalization_assets.identity.checks import CHECKS
 from personalization_assets.identity.settings import IdentitySettings
-from personalization_assets.settings import Settings
+from personalization_assets.settings import PROJECT, Settings
+from personalization_assets.sql_models import read_sql_model, sql_model_assets
 from personalization_assets.tables import Clock
 from personalization_assets.warehouse import Warehouse
 
-TABLES = ["decisions", "model", "matches", "links", "ledger", "review_queue", "evaluation"]
+TABLES = [
+    "decisions",
+    "blocklist",
+    "model",
+    "matches",
+    "links",
+    "links_strict",
+    "ledger",
+    "former_ids",
+    "review_queue",
+    "redirects",
+    "evaluation",
+]
 
 
 def test_the_room_runs_twice_and_reports_what_it_found(
@@ -32,9 +45,12 @@ def test_the_room_runs_twice_and_reports_what_it_found(
         con.register("incoming", frame.to_arrow())
         con.execute("CREATE TABLE identity.records AS SELECT * FROM incoming")
 
+    redirects = read_sql_model(PROJECT / "dbt_like_sql" / "identity" / "redirects.sql")
+    assets = [*ASSETS, *sql_model_assets([redirects], ASSETS)]
+
     def run(as_of: dt.datetime) -> tuple[dict[str, pl.DataFrame], dg.ExecuteInProcessResult]:
         result = dg.materialize(
-            [*ASSETS, *CHECKS],
+            [*assets, *CHECKS],
             resources={
                 "warehouse": warehouse,
                 "settings": settings,
@@ -50,6 +66,9 @@ def test_the_room_runs_twice_and_reports_what_it_found(
     assert all(e.passed for e in evaluations.values())
     assert dict(first["evaluation"].iter_rows())["pair_f1"] > 0.97
     assert first["links"].height == frame.height
-    second, _ = run(dt.datetime(2026, 11, 2))
+    second, result = run(dt.datetime(2026, 11, 2))
+    (event, *_) = result.asset_materializations_for_node("identity__links")
+    assert event.metadata["gate_ids_kept"].value == 1.0
+    assert event.metadata["gate_merges"].value == 0.0
     for name in TABLES:
         assert first[name].equals(second[name]), name

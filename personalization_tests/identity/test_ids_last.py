@@ -1,6 +1,7 @@
 """Customer ids survive new records, changed minds and reruns; the ledger tells what happened."""
 
 import datetime as dt
+from dataclasses import replace
 
 import polars as pl
 
@@ -77,3 +78,52 @@ def test_an_id_is_not_reused_even_by_a_rerun_of_the_same_time(model: Model) -> N
     assert empty.ledger["event"].to_list() == ["create", "retire"]
     back = resolve(frame, model, empty)
     assert back.customer("a") != first.customer("a")
+
+
+def causes(result: Result, as_of: dt.datetime) -> list[tuple[str, str]]:
+    """Event and cause of what a run added to the ledger, but for new customers."""
+    new = result.ledger.filter(pl.col("as_of") == as_of, pl.col("event") != "create")
+    return sorted(new.select("event", "cause").rows())
+
+
+def test_the_ledger_tells_why(model: Model) -> None:
+    alone = {"id": "b", "email": "elsewhere@mail.example"}
+    apart = records({"id": "a", **ANNA}, alone)
+    first = resolve(apart, model)
+    joined = resolve(apart, model, first, [("a", "b", "same")], LATER)
+    assert causes(joined, LATER) == [("merge", "decision")]
+    # The same verdict again is no news; its withdrawal is.
+    assert causes(resolve(apart, model, joined, [("a", "b", "same")], LATER), LATER) == [
+        ("merge", "decision")
+    ]
+    later = LATER + dt.timedelta(days=1)
+    assert causes(resolve(apart, model, joined, None, later), later) == [("split", "decision")]
+    verdict = [("a", "b", "different")]
+    assert causes(resolve(apart, model, joined, verdict, later), later) == [("split", "decision")]
+
+
+def test_the_ledger_tells_a_new_model_from_new_contents_and_new_records(model: Model) -> None:
+    half = {**ANNA, "email": None, "phone": None}
+    other = {"given_name": "Zuzana", "family_name": "Oyelaran", "birth_date": dt.date(1961, 5, 30)}
+    apart = records({"id": "a", **ANNA}, {"id": "b", **half, **other})
+    together = records({"id": "a", **ANNA}, {"id": "b", **half})
+    bridged = records({"id": "a", **ANNA}, {"id": "b", **half}, {"id": "c", **ANNA})
+    first = resolve(apart, model)
+    assert not first.together("a", "b")
+    assert causes(resolve(together, model, first, None, LATER), LATER) == [("merge", "matching")]
+    first.model = replace(model, records=model.records + 1)
+    assert causes(resolve(together, model, first, None, LATER), LATER) == [("merge", "new model")]
+    assert causes(resolve(bridged, model, first, None, LATER), LATER) == [("merge", "new records")]
+
+
+def test_a_customer_that_falls_apart_when_its_bridge_goes_says_so(model: Model) -> None:
+    frame = records(
+        {"id": "a", "email": "one@mail.example"},
+        {"id": "b", "email": "two@mail.example"},
+        {"id": "c", "email": "three@mail.example"},
+    )
+    ties = [("a", "b", "same"), ("b", "c", "same")]
+    first = resolve(frame, model, None, ties)
+    assert first.together("a", "c")
+    without = resolve(frame.filter(pl.col("record_id") != "b"), model, first, ties, LATER)
+    assert causes(without, LATER) == [("split", "records gone")]

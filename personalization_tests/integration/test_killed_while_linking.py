@@ -1,0 +1,146 @@
+"""Who-is-who is published whole: a process that is killed leaves all of it before, or all after."""
+
+import datetime as dt
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from personalization_assets.identity.assets import ASSETS
+from personalization_assets.identity.settings import IdentitySettings
+from personalization_assets.settings import Settings
+from personalization_assets.tables import Clock
+from personalization_assets.warehouse import Warehouse, content_hash
+from personalization_tests.identity.people import town
+
+TABLES = ("links", "ledger", "review_queue", "links_strict", "former_ids")
+UPSTREAM, LINKS = ASSETS[:-2], ASSETS[-2]
+POINTS = {
+    "third table staged": ("stage", 3, "before"),
+    "first table about to be swapped": ("swap", 1, "before"),
+    "half of the tables swapped": ("swap", 3, "before"),
+    "last table about to be swapped": ("swap", 5, "before"),
+    "all swapped, not committed": ("commit", 1, "before"),
+    "committed": ("committed", 1, "after"),
+}
+"""Where the process is killed -> the step of publishing, which time, what is left."""
+
+# One interpreter, forked for each point: importing takes longer than linking.
+KILLER = """
+import json, os, signal, sys
+from contextlib import contextmanager
+from pathlib import Path
+from personalization_assets import warehouse
+from personalization_tests.integration.test_killed_while_linking import night
+
+def die_at(step, times):
+    left = [times]
+    def count():
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    def before(function):
+        def counted(*args, **kwargs):
+            count()
+            return function(*args, **kwargs)
+        return counted
+    if step in ("stage", "swap"):
+        setattr(warehouse, step, before(getattr(warehouse, step)))
+        return
+    @contextmanager
+    def transaction(con):
+        con.execute("BEGIN TRANSACTION")
+        yield
+        if step == "commit":
+            count()
+        con.execute("COMMIT")
+        count()
+    warehouse.transaction = transaction
+
+ends = []
+for folder, step, times in json.loads(sys.argv[1]):
+    child = os.fork()
+    if not child:
+        die_at(step, times)
+        night(Path(folder), 2, links=True)
+        os._exit(0)
+    ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(json.dumps(ends))
+"""
+
+
+def night(folder: Path, day: int, links: bool = False) -> None:
+    """Work out who is who up to the scored pairs, or from there on."""
+    settings = Settings(data_dir=folder, identity=IdentitySettings(sample_records=500))
+    result = dg.materialize(
+        [LINKS] if links else UPSTREAM,
+        resources={
+            "warehouse": Warehouse(database=str(settings.warehouse_file)),
+            "settings": settings,
+            "clock": Clock(as_of=dt.datetime(2026, 11, day).isoformat()),
+        },
+    )
+    assert result.success
+
+
+def arrive(folder: Path, frame: pl.DataFrame) -> None:
+    with Warehouse(database=str(folder / "warehouse.duckdb")).connect() as con:
+        con.execute("CREATE SCHEMA IF NOT EXISTS identity")
+        con.register("incoming", frame.to_arrow())
+        con.execute("CREATE OR REPLACE TABLE identity.records AS SELECT * FROM incoming")
+
+
+def published(folder: Path) -> dict[str, str]:
+    with Warehouse(database=str(folder / "warehouse.duckdb")).connect() as con:
+        return {t: content_hash(con, f"identity.{t}") for t in TABLES}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_process_killed_while_publishing_leaves_one_night_or_the_other(tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    frame, _ = town(150)
+    arrive(shop, frame)
+    night(shop, 1)
+    night(shop, 1, links=True)
+    before = published(shop)
+
+    # A second night that changes all five tables: newcomers, and two people whom somebody joins.
+    newcomers, _ = town(20, seed=9)
+    newcomers = newcomers.with_columns(record_id=pl.lit("a-") + pl.col("record_id"))
+    arrive(shop, pl.concat([frame, newcomers]))
+    (shop / "identity_decisions.csv").write_text(
+        "decision_id,source_l,record_id_l,source_r,record_id_r,verdict\n1,crm,r1,crm,r2,same\n"
+    )
+    night(shop, 2)
+    folders = {point: tmp_path / point for point in POINTS}
+    for folder in folders.values():
+        shutil.copytree(shop, folder)
+    night(shop, 2, links=True)
+    after = published(shop)
+    assert not [t for t in TABLES if before[t] == after[t]]
+
+    points = [(str(folders[point]), *POINTS[point][:2]) for point in POINTS]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLER, json.dumps(points)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout) == [-signal.SIGKILL] * len(POINTS)
+    for point, folder in folders.items():
+        assert published(folder) == {"before": before, "after": after}[POINTS[point][2]], point
+
+    # Whoever is left before finishes the night as if nothing had happened.
+    again = folders["half of the tables swapped"]
+    night(again, 2, links=True)
+    assert published(again) == after
