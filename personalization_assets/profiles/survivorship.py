@@ -89,7 +89,7 @@ class Rule(BaseModel):
     sources: tuple[str, ...] = ()
     together_with: str | None = Field(default=None, alias="with")
     fill_gaps: bool = False
-    avoid: tuple[Literal["hard_bounced"], ...] = ()
+    avoid: tuple[Literal["hard_bounced", "no_opt_in"], ...] = ()
 
 
 class RuleFile(BaseModel):

@@ -15,6 +15,28 @@ AS_OF = "getvariable('as_of')::TIMESTAMP"
 UNDATED = "9000000000000000000"
 """Age of a record without a date: older than every dated one."""
 
+AVOIDED = {
+    "hard_bounced": ("bounced.email IS NOT NULL", 2),
+    "no_opt_in": ("agreed.email IS NULL", 1),
+}
+"""Why an address is taken only where there is no other: condition and how bad it is."""
+
+# A yes counts only from a record that holds the address (see profiles.consents); so where a person
+# has several, the one that agreed is the one to write to.
+AGREED = f"""agreed_addresses AS (
+  SELECT l.customer_id, s.email
+  FROM (
+    SELECT source, record_id, email, email_marketing AS allowed FROM standardized.preferences
+    WHERE NOT email_marketing OR coalesce(updated_at <= {AS_OF}, true)
+    UNION ALL
+    SELECT source, record_id, email, email_opt_in AS allowed FROM standardized.crm_contacts
+  ) AS s
+  INNER JOIN identity.links AS l ON l.source = s.source AND l.record_id = s.record_id
+  WHERE s.email IS NOT NULL
+  GROUP BY l.customer_id, s.email
+  HAVING bool_and(s.allowed)
+)"""
+
 
 def compile_rules(rules: Mapping[str, Rule]) -> str:
     """The rules as one SELECT: customer_id, each attribute with its `_origin`, `updated_at`.
@@ -31,6 +53,7 @@ def compile_rules(rules: Mapping[str, Rule]) -> str:
     updated = ", ".join(f"{t.name}.updated_at" for t in tables) or "NULL"
     parts = [
         "customers AS (SELECT DISTINCT customer_id FROM identity.links)",
+        *([AGREED] if any("no_opt_in" in r.avoid for r in rules.values()) else ()),
         *(t.facts() for t in tables),
         *(_votes(n, r) for n, r in rules.items() if r.wins == "agreement" and r.candidates),
         *(t.best() for t in tables),
@@ -94,14 +117,20 @@ class _Table:
                 " '' AS tie"
                 f"\n    FROM standardized.{self.name} AS f WHERE f.record_id IS NOT NULL"
             )
-        avoid = self._feeds("email") and self.rules["email"].avoid
-        avoided = ", b.email IS NOT NULL AS avoided" if avoid else ""
-        bounced = (
-            "\n  LEFT JOIN profiles.email_addresses AS b"
-            f" ON b.is_hard_bounced AND b.email = f.{self.fed['email']}"
-            if avoid
-            else ""
-        )
+        avoid = self.rules["email"].avoid if self._feeds("email") else ()
+        bad = " + ".join("CASE WHEN {} THEN {} ELSE 0 END".format(*AVOIDED[why]) for why in avoid)
+        avoided = f", {bad} AS avoided" if avoid else ""
+        joins = ""
+        if "hard_bounced" in avoid:
+            joins += (
+                "\n  LEFT JOIN profiles.email_addresses AS bounced"
+                f" ON bounced.is_hard_bounced AND bounced.email = f.{self.fed['email']}"
+            )
+        if "no_opt_in" in avoid:
+            joins += (
+                "\n  LEFT JOIN agreed_addresses AS agreed ON agreed.customer_id = l.customer_id"
+                f" AND agreed.email = f.{self.fed['email']}"
+            )
         said = "".join(
             f" lower(strip_accents(f.{column})) AS {name}_said,"
             for name, column in self.fed.items()
@@ -112,7 +141,7 @@ class _Table:
             f" f.source || '/' || f.record_id AS origin,"
             f" coalesce(-epoch_us(f.said_at), {UNDATED}) AS age{avoided}\n  FROM (\n    {rows}\n"
             f"  ) AS f\n  INNER JOIN identity.links AS l"
-            f" ON l.source = f.source AND l.record_id = f.record_id{bounced}\n)"
+            f" ON l.source = f.source AND l.record_id = f.record_id{joins}\n)"
         )
 
     def best(self) -> str:
@@ -210,8 +239,12 @@ def _pick(name: str, rule: Rule) -> str:
     tables = list(_from(rule))
     any_candidate = _first_of(name, rule, tables, "")
     if rule.avoid:
-        wanted = _first_of(name, rule, tables, f"NOT {{table}}_{name}_avoided")
-        return f"coalesce({wanted}, {any_candidate}) AS {name}_pick"
+        worst = sum(AVOIDED[why][1] for why in rule.avoid)
+        wanted = [
+            _first_of(name, rule, tables, f"{{table}}_{name}_avoided <= {bad}")
+            for bad in range(worst)
+        ]
+        return f"coalesce({', '.join(wanted)}, {any_candidate}) AS {name}_pick"
     return f"{any_candidate} AS {name}_pick"
 
 

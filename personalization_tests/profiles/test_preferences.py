@@ -1,8 +1,20 @@
 """What was stated wins over what was inferred; consents are read as strictly as they can be."""
 
+from pathlib import Path
+
 import pytest
 
-from .shop import Shop, ago
+from .shop import RULES, Shop, ago
+
+
+@pytest.fixture
+def by_rank(tmp_path: Path) -> Path:
+    """The rules of survivorship, but an address is chosen whether it agreed or not."""
+    text = RULES.read_text(encoding="utf-8")
+    assert ", no_opt_in]" in text
+    file = tmp_path / "survivorship.yaml"
+    file.write_text(text.replace(", no_opt_in]", "]"), encoding="utf-8")
+    return file
 
 
 def taste(shop: Shop) -> None:
@@ -145,28 +157,45 @@ def test_somebody_elses_yes_does_not_count() -> None:
     ],
 )
 def test_a_yes_does_not_travel_by_probability(
-    address: str | None, certain: bool, expected: tuple[bool, str | None, str]
+    address: str | None, certain: bool, expected: tuple[bool, str | None, str], by_rank: Path
 ) -> None:
     shop = Shop()
     shop.add("crm_contacts", "crm", record_id="1", email="a@x.org")
     shop.add("preferences", "pc", record_id="p", email=address, email_marketing=True,
              personalisation=True, third_party=True)  # fmt: skip
     shop.link("c_1", "crm/1", "pc/p", certain=certain)
-    row = shop.build().one("consents")
+    row = shop.build(by_rank).one("consents")
     assert shop.one("attributes")["email"] == "a@x.org"
     decided = row["email_marketing"], row["email_marketing_origin"], row["email_marketing_basis"]
     assert decided == expected
     assert (row["personalisation"], row["third_party"]) == (expected[0], expected[0])
 
 
-def test_a_yes_of_the_crm_does_not_travel_by_probability_either() -> None:
+def test_a_yes_of_the_crm_does_not_travel_by_probability_either(by_rank: Path) -> None:
     shop = Shop()
     shop.add("crm_contacts", "crm", record_id="1", email="a@x.org", updated_at=ago(1))
     shop.add("crm_contacts", "crm", record_id="2", email="b@x.org", email_opt_in=True,
              updated_at=ago(9))  # fmt: skip
     shop.link("c_1", "crm/1", "crm/2", certain=False)
-    assert shop.build().one("attributes")["email"] == "a@x.org"
+    assert shop.build(by_rank).one("attributes")["email"] == "a@x.org"
     assert shop.one("consents")["email_marketing_basis"] == "elsewhere"
+
+
+def test_of_several_addresses_the_one_that_agreed_is_mailed() -> None:
+    shop = Shop()
+    for customer, verdict in ((1, True), (2, False), (3, None)):
+        shop.add("crm_contacts", "crm", record_id=f"{customer}", email=f"crm{customer}@x.org")
+        shop.add("preferences", "pc", record_id=f"p{customer}", email=f"pc{customer}@x.org",
+                 email_marketing=verdict)  # fmt: skip
+        shop.link(f"c_{customer}", f"crm/{customer}", f"pc/p{customer}", certain=False)
+    # Somebody else's yes for the address of the third does not make it the better one.
+    shop.add("preferences", "pc", record_id="other", email="pc3@x.org", email_marketing=True)
+    shop.link("c_4", "pc/other")
+    shop.build()
+    mailed = {n: shop.one("attributes", f"c_{n}")["email"] for n in (1, 2, 3)}
+    assert mailed == {1: "pc1@x.org", 2: "crm2@x.org", 3: "crm3@x.org"}
+    allowed = [shop.one("consents", f"c_{n}")["email_marketing"] for n in (1, 2, 3)]
+    assert allowed == [True, False, False]
 
 
 def test_a_no_travels() -> None:
