@@ -71,12 +71,7 @@ def cluster(pairs: Pairs, size: int, settings: IdentitySettings) -> Clusters:
     left, right, value = pairs.left[inside], pairs.right[inside], pairs.value[inside]
     edge = pairs.edge[inside]
     home = labels[left]
-    sizes = np.bincount(labels, minlength=int(labels.max(initial=0)) + 1)
-
-    doubtful = np.zeros(len(sizes), bool)
-    doubtful[home[value < 0]] = True
-    counted = np.bincount(home[value > settings.bridge_weight], minlength=len(sizes))
-    doubtful |= (sizes > 3) & (counted < sizes * (sizes - 1) // 2)
+    doubtful = _doubtful(left, right, value, labels, settings.bridge_weight)
     result = Clusters(_first_nodes(labels))
     chosen = np.flatnonzero(doubtful[home])
     order = chosen[np.lexsort((right[chosen], left[chosen], home[chosen]))]
@@ -92,6 +87,27 @@ def cluster(pairs: Pairs, size: int, settings: IdentitySettings) -> Clusters:
         result.held += held
     _hold_oversized(result, left, right, value, edge, settings)
     return result
+
+
+def _doubtful(
+    left: Ints, right: Ints, value: Floats, labels: Ints, bridge: float
+) -> NDArray[np.bool_]:
+    """By label, whether a component may fall apart; all others are sure to become one cluster.
+
+    Sure: pairs with more evidence than a bridge needs plus all that speaks against anything in the
+    component hold it together. However its nodes are grouped on the way, such a pair crosses
+    between two of the groups, so their sum is enough to join them.
+    """
+    count = int(labels.max(initial=0)) + 1
+    home = labels[left]
+    against = np.bincount(home, weights=np.minimum(value, 0.0), minlength=count)
+    strong = value > bridge - against[home]
+    held = components(left[strong], right[strong], len(labels))
+    first = np.full(count, -1, np.int64)
+    first[labels] = held
+    apart = np.zeros(count, bool)
+    apart[labels[held != first[labels]]] = True
+    return apart
 
 
 def _first_nodes(labels: Ints) -> Ints:

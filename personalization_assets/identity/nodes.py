@@ -287,4 +287,5 @@ def build_nodes(
         work.execute("CREATE OR REPLACE TABLE contradicting (account_key VARCHAR)")
     work.execute(_junk_sql(settings))
     work.execute(_nodes_sql(extras))
-    work.execute("DROP TABLE base; DROP TABLE described")
+    work.execute("DROP TABLE base; DROP TABLE described; DROP TABLE mailboxes; DROP TABLE handles")
+    work.execute("DROP TABLE IF EXISTS compared")  # it was of the nodes before

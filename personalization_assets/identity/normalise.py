@@ -40,7 +40,9 @@ _WAY_NAME = (
 # Sorting the keys alone and joining them back is cheaper than sorting whole records.
 _NUMBERED = """
 CREATE OR REPLACE TABLE numbered AS
-SELECT row_number() OVER (ORDER BY source, record_id) - 1 AS rid, source, record_id FROM records
+SELECT row_number() OVER (ORDER BY source, record_id) - 1 AS rid, source, record_id,
+    rowid AS place
+FROM records
 """
 
 # A shop has far fewer names, streets and mailboxes than records: each is spelled once.
@@ -110,6 +112,7 @@ CREATE OR REPLACE TABLE normal AS
 WITH cleaned AS (
     SELECT
         r.*,
+        r.rowid AS place,
         regexp_replace(r.phone, '[^0-9]', '', 'g') AS digits
     FROM records AS r
 )
@@ -132,7 +135,7 @@ SELECT
     c.town AS city,
     nullif(trim(r.device_id), '') AS device{added}
 FROM cleaned AS r
-JOIN numbered AS n ON n.source = r.source AND n.record_id = r.record_id
+JOIN numbered AS n ON n.place = r.place
 LEFT JOIN given_spelled AS g ON g.given_name = r.given_name
 LEFT JOIN family_spelled AS f ON f.family_name = r.family_name
 LEFT JOIN city_spelled AS c ON c.city = r.city
@@ -178,7 +181,10 @@ def prepare(
     work.execute(_NUMBERED)
     work.execute(_SPELLINGS)
     work.execute(_normal_sql(extras))
+    for name in ("given", "family", "city", "street", "email"):
+        work.execute(f"DROP TABLE {name}_spelled")
     build_nodes(work, settings, [e.name for e in extras])
+    work.execute("DROP TABLE normal")
 
 
 def _create(work: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

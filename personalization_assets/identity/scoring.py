@@ -58,28 +58,41 @@ def predict(
         """Runs Splink's SQL and puts our SELECT around its last step."""
 
         def _execute_sql_against_backend(self, final_sql: str) -> Any:
+            pruned = re.match(
+                r"\s*CREATE TABLE (__splink__df_pruned_predict_input_[lr]_\w+) AS", final_sql
+            )
             begin = re.match(r"\s*CREATE TABLE (__splink__df_predict_\w+) AS", final_sql)
-            if begin:
+            if pruned:
+                final_sql = f"CREATE VIEW {pruned[1]} AS SELECT * FROM compared"
+            elif begin:
                 final_sql = (
                     f"CREATE TABLE {begin[1]} AS WITH predicted AS NOT MATERIALIZED "
                     f"({final_sql[begin.end() :]}) {_after_with(select)}"
                 )
             return super()._execute_sql_against_backend(final_sql)
 
+    _compared(work, model)
     work.execute(
         f"""CREATE OR REPLACE VIEW splink_pairs AS
         SELECT '0' AS match_key, l AS join_key_l, r AS join_key_r FROM {pairs}"""
     )
+    settings = {
+        **model.splink_settings(),
+        # The pairs are given; columns of blocking rules would only be carried along.
+        "blocking_rules_to_generate_predictions": [{"blocking_rule": "l.unique_id = r.unique_id"}],
+    }
     quiet = logging.getLogger("splink")
     level = quiet.level
     quiet.setLevel(logging.ERROR)
     try:
         api = SelectingAPI(work)
-        linker = Linker(
-            api.register("nodes"), model.splink_settings(), log_level=None, validate_settings=False
-        )
-        for column, table in frequency_tables(work, model.frequencies).items():
-            linker.table_management.register_term_frequency_lookup(api.register(table), column)
+        linker = Linker(api.register("compared"), settings, log_level=None, validate_settings=False)
+        # `compared` has the frequencies; without a look-up table Splink would count them again.
+        work.execute("CREATE OR REPLACE TABLE no_frequencies (value VARCHAR)")
+        for column in model.frequencies.values:
+            linker.table_management.register_term_frequency_lookup(
+                api.register("no_frequencies", table_name=f"no_frequencies_{column}"), column
+            )
         linker.table_management.register_blocked_pairs_for_predict(api.register("splink_pairs"))
         predicted = linker.inference.predict(threshold_match_weight=-1000, warning_mode="never")
         work.execute(f"DROP TABLE IF EXISTS {out}")
@@ -87,6 +100,29 @@ def predict(
         linker.table_management.invalidate_cache()
     finally:
         quiet.setLevel(level)
+
+
+def _compared(work: duckdb.DuckDBPyConnection, model: Model) -> None:
+    """Build `compared`: what the comparisons read of `nodes`, and how frequent the names are."""
+    known = work.sql(
+        f"SELECT 1 FROM duckdb_tables()"
+        f" WHERE table_name = 'compared' AND comment = '{model.version}'"
+    ).fetchall()
+    if known:
+        return
+    columns = {"unique_id", *model.frequencies.values}
+    for comparison in model.comparisons.comparisons:
+        columns |= comparison.columns
+    tables = frequency_tables(work, model.frequencies)
+    shares = "".join(f", {table}.tf_{column}" for column, table in tables.items())
+    joins = "".join(
+        f" LEFT JOIN {table} ON {table}.{column} = n.{column}" for column, table in tables.items()
+    )
+    work.execute(
+        f"""CREATE OR REPLACE TABLE compared AS
+        SELECT {", ".join(f"n.{c}" for c in sorted(columns))}{shares} FROM nodes AS n{joins}"""
+    )
+    work.execute(f"COMMENT ON TABLE compared IS '{model.version}'")
 
 
 def _after_with(select: str) -> str:

@@ -62,7 +62,7 @@ def link_table(
     as_of: dt.datetime = FIRST_RUN,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Work out who is who in the table `records`; leaves the table `linked`.
+    """Work out who is who in the table `records`; leaves the view `linked`.
 
     `linked` has one row per record: source, record_id, customer_id, household_id, confidence (as in
     `identity.links`), in the order of source and record_id. A table `previous` (source, record_id,
@@ -84,7 +84,7 @@ def link_table(
     households(work, settings)
     work.execute(
         """
-        CREATE OR REPLACE TABLE linked AS
+        CREATE OR REPLACE VIEW linked AS
         SELECT n.source, n.record_id, i.customer_id, h.household_id,
             coalesce(b.confidence, 1.0) AS confidence
         FROM numbered AS n
@@ -113,7 +113,7 @@ def link_table(
 def write_links(work: duckdb.DuckDBPyConnection, out: Path) -> None:
     """Write `linked` as Parquet, or as CSV if the name says so; the file is whole or not there."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    form = "CSV, HEADER" if out.suffix.lower() == ".csv" else "PARQUET, COMPRESSION zstd"
+    form = "CSV, HEADER" if out.suffix.lower() == ".csv" else "PARQUET"
     fresh = out.with_name(out.name + ".tmp")
     target = str(fresh).replace("'", "''")
     work.execute(f"COPY (FROM linked ORDER BY source, record_id) TO '{target}' (FORMAT {form})")

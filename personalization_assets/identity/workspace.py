@@ -23,6 +23,8 @@ def workspace(
     work = duckdb.connect()
     try:
         work.execute("SET enable_progress_bar = false")
+        # Nothing here depends on the order of rows, and keeping it costs memory.
+        work.execute("SET preserve_insertion_order = false")
         work.execute(f"SET temp_directory = '{tempfile.gettempdir()}/personalize-{os.getpid()}'")
         if like is not None:
             for name in ("threads", "memory_limit"):
