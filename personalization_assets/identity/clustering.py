@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 DECISION = 1e8
 ACCOUNT = 1e4
+GRAIN = 2.0**20
 EVIDENCE_LIMIT = 12.0  # log2 odds a single pair can contribute; correlated errors make more unsound
 
 
@@ -59,8 +60,10 @@ def evidence(
         home = weight - np.log2(np.maximum(p, 1e-300) / np.maximum(p_home, 1e-300))
         theirs = np.maximum(0.0, home - np.log2(home_share))
         against = np.minimum(against, mine - theirs)
-    value: Floats = np.clip(np.where(p >= 0.5, odds, against), -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
-    return value
+    value = np.clip(np.where(p >= 0.5, odds, against), -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
+    # Binary fractions add up exactly, so sums do not depend on the order of the pairs.
+    exact: Floats = np.rint(value * GRAIN) / GRAIN
+    return exact
 
 
 def cluster(pairs: Pairs, size: int, settings: IdentitySettings) -> Clusters:

@@ -135,28 +135,29 @@ def _log_negative_binomial(
 def frequency_tables(work: duckdb.DuckDBPyConnection, frequencies: Frequencies) -> dict[str, str]:
     """Create the look-up tables that Splink reads, by column; every value of `nodes` is in them."""
     tables: dict[str, str] = {}
-    for column, known in frequencies.values.items():
-        excess = column == "full_name"
-        work.register(
-            "incoming",
-            pa.table(
-                {
-                    "name": pa.array(list(known), pa.string()),
-                    "share": pa.array(
-                        [NAMESAKE_BASE * v if excess else v for v in known.values()], pa.float64()
-                    ),
-                }
-            ),
-        )
-        rest = NAMESAKE_BASE if excess else frequencies.floor
+    for column, share in known_frequencies(work, frequencies).items():
         tables[column] = f"frequency_of_{column}"
         work.execute(
             f"""
             CREATE OR REPLACE TABLE {tables[column]} AS
-            SELECT {column}, coalesce(i.share, {rest}) AS tf_{column}
+            SELECT n.{column}, {share} AS tf_{column}
             FROM (SELECT DISTINCT {column} FROM nodes WHERE {column} IS NOT NULL) AS n
-            LEFT JOIN incoming AS i ON i.name = n.{column}
+            LEFT JOIN known_{column} ON known_{column}.name = n.{column}
             """
         )
-        work.unregister("incoming")
     return tables
+
+
+def known_frequencies(work: duckdb.DuckDBPyConnection, frequencies: Frequencies) -> dict[str, str]:
+    """Create `known_<column>` (name, share) of each column; gives a joined row's share as SQL."""
+    shares: dict[str, str] = {}
+    for column, known in frequencies.values.items():
+        excess = column == "full_name"
+        base, rest = (NAMESAKE_BASE, NAMESAKE_BASE) if excess else (1.0, frequencies.floor)
+        names = pa.array(list(known), pa.string())
+        values = pa.array([base * share for share in known.values()], pa.float64())
+        work.register("incoming", pa.table({"name": names, "share": values}))
+        work.execute(f"CREATE OR REPLACE TABLE known_{column} AS SELECT * FROM incoming")
+        work.unregister("incoming")
+        shares[column] = f"coalesce(known_{column}.share, {rest})"
+    return shares

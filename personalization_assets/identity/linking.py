@@ -153,7 +153,7 @@ def cluster_pairs(
     rows = work.sql(
         """SELECT l, r, weight, p, p_home, cause = 'account' AS account,
             cause = 'decision' AS decided
-        FROM pair WHERE cause IN ('model', 'account', 'decision') ORDER BY l, r"""
+        FROM pair WHERE cause IN ('model', 'account', 'decision')"""
     ).fetchnumpy()
     p = np.asarray(rows["p"], np.float64)
     value = evidence(
@@ -173,7 +173,7 @@ def cluster_pairs(
         size,
         settings,
     )
-    exact = work.sql("SELECT l, r FROM pair WHERE cause = 'exact' ORDER BY l, r").fetchnumpy()
+    exact = work.sql("SELECT l, r FROM pair WHERE cause = 'exact'").fetchnumpy()
     clusters.labels[np.asarray(exact["r"])] = clusters.labels[np.asarray(exact["l"])]
     owned = work.sql(
         """

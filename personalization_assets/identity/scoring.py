@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from personalization_assets.identity.frequencies import frequency_tables
+from personalization_assets.identity.frequencies import known_frequencies
 from personalization_assets.identity.model import Model
 
 
@@ -104,19 +104,22 @@ def predict(
 
 def _compared(work: duckdb.DuckDBPyConnection, model: Model) -> None:
     """Build `compared`: what the comparisons read of `nodes`, and how frequent the names are."""
-    known = work.sql(
+    built = work.sql(
         f"SELECT 1 FROM duckdb_tables()"
         f" WHERE table_name = 'compared' AND comment = '{model.version}'"
     ).fetchall()
-    if known:
+    if built:
         return
     columns = {"unique_id", *model.frequencies.values}
     for comparison in model.comparisons.comparisons:
         columns |= comparison.columns
-    tables = frequency_tables(work, model.frequencies)
-    shares = "".join(f", {table}.tf_{column}" for column, table in tables.items())
+    known = known_frequencies(work, model.frequencies)
+    shares = "".join(
+        f", CASE WHEN n.{column} IS NOT NULL THEN {share} END AS tf_{column}"
+        for column, share in known.items()
+    )
     joins = "".join(
-        f" LEFT JOIN {table} ON {table}.{column} = n.{column}" for column, table in tables.items()
+        f" LEFT JOIN known_{column} ON known_{column}.name = n.{column}" for column in known
     )
     work.execute(
         f"""CREATE OR REPLACE TABLE compared AS

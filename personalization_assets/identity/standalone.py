@@ -64,11 +64,11 @@ def link_table(
 ) -> Report:
     """Work out who is who in the table `records`; leaves the view `linked`.
 
-    `linked` has one row per record: source, record_id, customer_id, household_id, confidence (as in
-    `identity.links`), in the order of source and record_id. A table `previous` (source, record_id,
-    customer_id) on the connection lets customers keep their ids; `as_of` then makes new ids differ
-    from those of every run before. With a column `person` in
-    `records`, the report holds how right it is.
+    `linked` has one row per record: rid (its place in the order of source and record_id), source,
+    record_id, customer_id, household_id, confidence (as in `identity.links`). A table `previous`
+    (source, record_id, customer_id) on the connection lets customers keep their ids; `as_of` then
+    makes new ids differ from those of every run before. With a column `person` in `records`, the
+    report holds how right it is.
     """
     progress("comparing records")
     match_pairs(work, model, settings)
@@ -85,7 +85,7 @@ def link_table(
     work.execute(
         """
         CREATE OR REPLACE VIEW linked AS
-        SELECT n.source, n.record_id, i.customer_id, h.household_id,
+        SELECT n.rid, n.source, n.record_id, i.customer_id, h.household_id,
             coalesce(b.confidence, 1.0) AS confidence
         FROM numbered AS n
         JOIN cluster_of AS c ON c.rid = n.rid
@@ -116,7 +116,9 @@ def write_links(work: duckdb.DuckDBPyConnection, out: Path) -> None:
     form = "CSV, HEADER" if out.suffix.lower() == ".csv" else "PARQUET"
     fresh = out.with_name(out.name + ".tmp")
     target = str(fresh).replace("'", "''")
-    work.execute(f"COPY (FROM linked ORDER BY source, record_id) TO '{target}' (FORMAT {form})")
+    work.execute(
+        f"COPY (SELECT * EXCLUDE (rid) FROM linked ORDER BY rid) TO '{target}' (FORMAT {form})"
+    )
     fresh.replace(out)
 
 
