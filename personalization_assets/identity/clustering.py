@@ -18,6 +18,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 DECISION = 1e8
+VETO = 1e6
 ACCOUNT = 1e4
 GRAIN = 2.0**20
 EVIDENCE_LIMIT = 12.0  # log2 odds a single pair can contribute; correlated errors make more unsound

@@ -58,12 +58,22 @@ class Matches(pa.DataFrameModel):
         ge=0, le=1, description="That they are two people who live together", metadata=PROBABILITY
     )
     cause: str = pa.Field(
-        isin=["exact", "account", "decision", "model", "owner_l", "owner_r", "name_l", "name_r"],
+        isin=[
+            "exact",
+            "account",
+            "decision",
+            "model",
+            "owner_l",
+            "owner_r",
+            "name_l",
+            "name_r",
+            "veto",
+        ],
         description="exact: same description, or nothing beyond the account's other record; "
         "account: same account; decision: a person said so; model: scored; owner_l, owner_r: the "
         "left or right record uses the mailbox or device that is all the other one holds, and "
         "match_probability is the chance that it is theirs; name_l, name_r: the same where a name "
-        "is all",
+        "is all; veto: two values of what a person has one of",
     )
     model_version: str = pa.Field(description="Model that scored the pair")
 

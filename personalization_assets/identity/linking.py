@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from personalization_assets.identity.clustering import (
     ACCOUNT,
     DECISION,
+    VETO,
     Clusters,
     Pairs,
     cluster,
@@ -152,8 +153,8 @@ def cluster_pairs(
     """Cluster first records of nodes; exact duplicates then follow their first record."""
     rows = work.sql(
         """SELECT l, r, weight, p, p_home, cause = 'account' AS account,
-            cause = 'decision' AS decided
-        FROM pair WHERE cause IN ('model', 'account', 'decision')"""
+            cause = 'decision' AS decided, cause = 'veto' AS vetoed
+        FROM pair WHERE cause IN ('model', 'account', 'decision', 'veto')"""
     ).fetchnumpy()
     p = np.asarray(rows["p"], np.float64)
     value = evidence(
@@ -166,6 +167,7 @@ def cluster_pairs(
     account = np.asarray(rows["account"], bool)
     decided = np.asarray(rows["decided"], bool)
     value = np.where(account, ACCOUNT, value)
+    value = np.where(np.asarray(rows["vetoed"], bool), -VETO, value)
     value = np.where(decided, np.where(p > 0.5, DECISION, -DECISION), value)
     edge = (p >= settings.match_threshold) | account
     clusters = cluster(

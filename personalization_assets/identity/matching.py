@@ -11,6 +11,7 @@ from personalization_assets.identity.normalise import prepare
 from personalization_assets.identity.owners import owners
 from personalization_assets.identity.scoring import score
 from personalization_assets.identity.settings import IdentitySettings
+from personalization_assets.identity.vetoes import vetoed_pairs
 
 
 def match(work: duckdb.DuckDBPyConnection, model: Model, settings: IdentitySettings) -> pa.Table:
@@ -45,10 +46,12 @@ def match_pairs(work: duckdb.DuckDBPyConnection, model: Model, settings: Identit
     _decided_pairs(work)
     owners(work, settings)
     score(work, model, "pairs", "scored")
+    vetoed_pairs(work, settings, "scored", "vetoed")
     size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
     edges = work.sql(
         f"""
-        SELECT l, r FROM scored WHERE p >= {settings.match_threshold}
+        SELECT l, r FROM scored ANTI JOIN vetoed USING (l, r)
+        WHERE p >= {settings.match_threshold}
             AND l NOT IN (SELECT node FROM faint) AND r NOT IN (SELECT node FROM faint)
         UNION ALL SELECT l, r FROM account_pairs
         UNION ALL SELECT l, r FROM decided_pairs WHERE verdict = 'same'
@@ -57,6 +60,7 @@ def match_pairs(work: duckdb.DuckDBPyConnection, model: Model, settings: Identit
     labels = components(np.asarray(edges["l"]), np.asarray(edges["r"]), size)
     _missing_pairs(work, labels, settings)
     score(work, model, "missing", "scored_missing")
+    vetoed_pairs(work, settings, "scored_missing", "vetoed_missing")
     work.execute(_pair_sql(settings))
 
 
@@ -119,18 +123,22 @@ def _pair_sql(settings: IdentitySettings) -> str:
     certain AS (
         SELECT l, r FROM account_pairs UNION SELECT l, r FROM decided_pairs
     ),
+    apart AS (
+        SELECT * FROM vetoed UNION ALL SELECT * FROM vetoed_missing
+    ),
     rows AS (
         SELECT coalesce(e.l, c.l) AS l, coalesce(e.r, c.r) AS r,
             coalesce(e.weight, 0.0) AS weight, coalesce(e.p, 0.0) AS p,
             coalesce(e.p_home, 0.0) AS p_home,
             d.verdict,
-            k.l IS NOT NULL AS account,
+            k.l IS NOT NULL AS account, v.l IS NOT NULL AS vetoed,
             x.label IS NOT NULL AND x.label = y.label AS inside,
             f.node IS NOT NULL AS faint_l, g.node IS NOT NULL AS faint_r
         FROM every AS e
         FULL JOIN certain AS c ON c.l = e.l AND c.r = e.r
         LEFT JOIN decided_pairs AS d ON d.l = coalesce(e.l, c.l) AND d.r = coalesce(e.r, c.r)
         LEFT JOIN account_pairs AS k ON k.l = coalesce(e.l, c.l) AND k.r = coalesce(e.r, c.r)
+        LEFT JOIN apart AS v ON v.l = coalesce(e.l, c.l) AND v.r = coalesce(e.r, c.r)
         LEFT JOIN component AS x ON x.node = coalesce(e.l, c.l)
         LEFT JOIN component AS y ON y.node = coalesce(e.r, c.r)
         LEFT JOIN faint AS f ON f.node = coalesce(e.l, c.l)
@@ -139,8 +147,10 @@ def _pair_sql(settings: IdentitySettings) -> str:
     ),
     kept AS (
         SELECT l, r, weight,
-            CASE verdict WHEN 'same' THEN 1.0 WHEN 'different' THEN 0.0 ELSE p END AS p, p_home,
-            CASE WHEN verdict IS NOT NULL THEN 'decision' WHEN account THEN 'account'
+            CASE WHEN verdict = 'same' THEN 1.0 WHEN verdict = 'different' OR vetoed THEN 0.0
+                ELSE p END AS p, p_home,
+            CASE WHEN verdict IS NOT NULL THEN 'decision' WHEN vetoed THEN 'veto'
+                WHEN account THEN 'account'
                 WHEN faint_l THEN 'name_r' WHEN faint_r THEN 'name_l' ELSE 'model' END AS cause
         FROM rows
         WHERE p >= {settings.keep_threshold} OR p_home >= {settings.household_threshold}

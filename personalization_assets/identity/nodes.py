@@ -68,7 +68,7 @@ LEFT JOIN (SELECT source, record_id, true AS yes FROM decided) AS d
 LEFT JOIN lead AS l ON l.account_key = n.account_key AND l.rid <> n.rid
     AND n.first_name IS NULL AND n.last_name IS NULL AND d.yes IS NULL
     AND {" AND ".join(f"coalesce(n.{c} = l.{c}, n.{c} IS NULL)" for c in (*_FILLABLE, *_ADDRESS))}{
-        "".join(f" AND n.{c} IS NULL" for c in extras)
+        "".join(f" AND n.{c} IS NULL" for c in _telling(extras))
     }
 """
 
@@ -103,6 +103,12 @@ LEFT JOIN named AS a ON a.account_key = n.account_key
     AND n.first_name IS NULL AND n.last_name IS NULL
 """
 
+
+def _telling(extras: Sequence[str]) -> list[str]:
+    """Extra columns that say something about a person; the others only keep people apart."""
+    return [c for c in extras if not c.startswith("apart_")]
+
+
 # What makes two records with the same description the same person. A name alone does not.
 _ENOUGH = """(
     email IS NOT NULL
@@ -116,7 +122,7 @@ _COMPARED = "first_name, last_name, email, phone, dob, street, house_no, postcod
 
 
 def _nodes_sql(extras: Sequence[str]) -> str:
-    nothing_more = "".join(f" AND {c} IS NULL" for c in extras)
+    nothing_more = "".join(f" AND {c} IS NULL" for c in _telling(extras))
     more = "".join(f", {c}" for c in extras)
     return f"""
 CREATE OR REPLACE TABLE described AS

@@ -19,6 +19,7 @@ from personalization_assets.identity.comparison import Extra
 from personalization_assets.identity.nodes import build_nodes
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.spelling import DIGRAPHS, folded, mailbox, merged, number
+from personalization_assets.identity.vetoes import apart_columns
 
 # Words that name a kind of street or a part of a house. What is left is the street's own name.
 STREET_WORDS = (
@@ -105,8 +106,9 @@ _EXTRA = {
 }
 
 
-def _normal_sql(extras: Sequence[Extra]) -> str:
+def _normal_sql(extras: Sequence[Extra], settings: IdentitySettings) -> str:
     added = "".join(f",\n    {_EXTRA[e.compare](f'r.{e.name}')} AS {e.name}" for e in extras)
+    added += "".join(f",\n    {sql} AS {name}" for name, sql in apart_columns(settings).items())
     return f"""
 CREATE OR REPLACE TABLE normal AS
 WITH cleaned AS (
@@ -180,10 +182,11 @@ def prepare(
     )
     work.execute(_NUMBERED)
     work.execute(_SPELLINGS)
-    work.execute(_normal_sql(extras))
+    work.execute(_normal_sql(extras, settings))
     for name in ("given", "family", "city", "street", "email"):
         work.execute(f"DROP TABLE {name}_spelled")
-    build_nodes(work, settings, [e.name for e in extras])
+    more = [*(e.name for e in extras), *apart_columns(settings)]
+    build_nodes(work, settings, more)
     work.execute("DROP TABLE normal")
 
 

@@ -1,6 +1,7 @@
 """What a user may set about person matching; how fields are compared is in `comparisons.yaml`."""
 
 import datetime as dt
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +20,12 @@ class IdentitySettings(BaseModel):
         le=1,
         description="Records may be shown to each other on pairs at least this probable: "
         "identity.links_strict",
+    )
+    one_per_person: dict[str, list[Literal["account_key", "record_id", "birth_date"]]] = Field(
+        {},
+        description="By source ('*': any), columns that it has verified and a person has one value "
+        "of: records with two different account keys of one system, two record ids of one source, "
+        "or two birth dates are never one person, unless somebody decides so",
     )
     review_threshold: float = Field(
         0.3, gt=0, le=1, description="Pairs from here to the match threshold are put to a person"

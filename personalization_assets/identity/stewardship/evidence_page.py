@@ -18,6 +18,7 @@ CAUSES: Mapping[str, str] = {
     "account": "Both belong to one account, which counts more than anything the model says.",
     "decision": "A person decided about this pair; that counts more than anything else.",
     "model": "The model scored this pair.",
+    "veto": "They differ in what a person has one of, by the setting one_per_person.",
     "owner_l": "A mailbox or device is all that the second record holds, and the first one uses "
     "it. The probability is the chance that it is theirs, were nobody else known to use it.",
     "owner_r": "A mailbox or device is all that the first record holds, and the second one uses "

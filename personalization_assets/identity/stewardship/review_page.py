@@ -252,7 +252,8 @@ def _group(view: View, name: str, members: Sequence[dict[str, Any]]) -> str:
     )
     return (
         f"<tr><td><code>{say(name)}</code></td><td>{pairs}</td>"
-        f"<td>{say(first['reason'] or '')}{'<br>' if first['reason'] else ''}<span class=soft>{say(first['author'] or '')} "
+        f"<td>{say(first['reason'] or '')}{'<br>' if first['reason'] else ''}"
+        f"<span class=soft>{say(first['author'] or '')} "
         f"{_time(first['decided_at'])}</span></td><td>{end}</td></tr>"
     )
 
