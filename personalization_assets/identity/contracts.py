@@ -125,7 +125,8 @@ class LinksStrict(pa.DataFrameModel):
     strict_id: str = pa.Field(
         str_matches=r"^s_[0-9a-f]{16}$",
         description="Records of one customer that share it may be shown to each other: tied by "
-        "pairs at least strict_threshold probable, and by all that certain_id is tied by. The "
+        "pairs at least strict_threshold probable, with no improbable pair among them, and by "
+        "all that certain_id is tied by. The "
         "customer's largest group keeps its id as long as the customer does",
     )
     certain_id: str = pa.Field(

@@ -108,7 +108,7 @@ def link_pairs(
         links,
         ledger,
         _review_queue(work, clusters, settings),
-        strict_links(work, settings.strict_threshold, version),
+        strict_links(work, settings, version),
         work.sql("SELECT * FROM former_ids ORDER BY ALL").to_arrow_table(),
         new_events,
     )

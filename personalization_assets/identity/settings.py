@@ -18,8 +18,8 @@ class IdentitySettings(BaseModel):
         0.99,
         gt=0,
         le=1,
-        description="Records may be shown to each other on pairs at least this probable: "
-        "identity.links_strict",
+        description="Records may be shown to each other on pairs at least this probable, as long "
+        "as no pair among them is improbable: identity.links_strict",
     )
     one_per_person: dict[str, list[Literal["account_key", "record_id", "birth_date"]]] = Field(
         {},

@@ -11,21 +11,27 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from personalization_assets.identity.clustering import DECISION, Pairs, cluster
 from personalization_assets.identity.matching import components
+from personalization_assets.identity.settings import IdentitySettings
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 _CAUSES = ("decision", "exact", "account", "model", "alone")  # strongest first
 _MODEL, _ALONE = 3, 4
 
 
-def strict_links(work: duckdb.DuckDBPyConnection, threshold: float, version: str) -> pa.Table:
+def strict_links(
+    work: duckdb.DuckDBPyConnection, settings: IdentitySettings, version: str
+) -> pa.Table:
     """Rows of `identity.links_strict`: one per record, key (source, record_id).
 
     Reads `numbered`, `pair`, `cluster_of` and `carried` of the working connection. Within a
     customer, a strict group is tied by exact duplicates, accounts, people's decisions and pairs
-    that the model (`version`) finds at least `threshold` probable; a certain group by all of these
-    but the model. Mailboxes and names that were given to their likeliest owner are neither.
+    that the model (`version`) finds at least `strict_threshold` probable, and holds no pair that
+    it finds improbable; a certain group is tied by all of these but the model. What was given to
+    its likeliest owner, by mailbox or by name, is tied in neither.
 
     The strict group with the most records of a customer, of equals the one with the smallest
     (source, record_id), has an id made of nothing but the customer's; it lasts as long as that one.
@@ -34,42 +40,43 @@ def strict_links(work: duckdb.DuckDBPyConnection, threshold: float, version: str
     groups. When another group of the customer becomes the largest, the first id passes to it; so
     the ids say who belongs together now, and nothing about a person should be kept under them.
     """
-    cluster = _column(work, "SELECT cluster FROM cluster_of ORDER BY rid", "cluster")
+    home = _column(work, "SELECT cluster FROM cluster_of ORDER BY rid", "cluster")
     rows = work.execute(
         """
         SELECT l, r, p, CASE cause WHEN 'decision' THEN 0 WHEN 'exact' THEN 1
             WHEN 'account' THEN 2 ELSE 3 END AS rank
         FROM pair
         WHERE cause IN ('exact', 'account') OR (cause = 'decision' AND p > 0.5)
-            OR (cause = 'model' AND p >= ?)
+            OR (cause = 'model' AND (p >= ? OR p < 0.5))
         """,
-        [threshold],
+        [settings.strict_threshold],
     ).fetchnumpy()
     left, right = np.asarray(rows["l"], np.int64), np.asarray(rows["r"], np.int64)
     p, rank = np.asarray(rows["p"], np.float64), np.asarray(rows["rank"], np.int64)
     # What was held for review or given to somebody else stays apart, whatever a pair says.
-    inside = cluster[left] == cluster[right]
+    inside = home[left] == home[right]
     left, right, p, rank = left[inside], right[inside], p[inside], rank[inside]
     sure = rank < _MODEL
-    size = len(cluster)
-    strict = _named_by_first(left, right, size)
+    size = len(home)
     certain = _named_by_first(left[sure], right[sure], size)
+    strict = _without_doubt(certain, left[~sure], right[~sure], p[~sure], settings)
 
     tie = np.full(size, _ALONE, np.int64)
     chance = np.zeros(size, np.float64)
-    for end in (left, right):
-        np.minimum.at(tie, end, rank)
-        np.maximum.at(chance, end, p)
+    ties = (strict[left] == strict[right]) & (sure | (p >= settings.strict_threshold))
+    for end in (left[ties], right[ties]):
+        np.minimum.at(tie, end, rank[ties])
+        np.maximum.at(chance, end, p[ties])
     chance[tie != _MODEL] = 1.0
 
     table = pa.table(
         {
             "rid": np.arange(size),
-            "cluster": cluster,
+            "cluster": home,
             "strict": strict,
             "certain": certain,
-            "leads": _largest(cluster, strict)[strict],
-            "leads_certain": _largest(cluster, certain)[certain],
+            "leads": _largest(home, strict)[strict],
+            "leads_certain": _largest(home, certain)[certain],
             "tied_by": pa.DictionaryArray.from_arrays(tie, list(_CAUSES)).cast(pa.string()),
             "confidence": chance,
         }
@@ -101,6 +108,32 @@ def _id(prefix: str, leads: str, first: str) -> str:
 
 def _column(work: duckdb.DuckDBPyConnection, sql: str, name: str) -> Ints:
     return np.asarray(work.sql(sql).fetchnumpy()[name], np.int64)
+
+
+def _without_doubt(
+    certain: Ints, left: Ints, right: Ints, p: Floats, settings: IdentitySettings
+) -> Ints:
+    """Certain groups joined over probable pairs, the most probable first, over no improbable one.
+
+    A chain of probable pairs is not enough: most wrong pairs in plain components have an improbable
+    pair beside them, and a higher threshold would part more of the right ones.
+    """
+    size = len(certain)
+    one, two = certain[left], certain[right]
+    apart = one != two
+    low, high = np.minimum(one, two)[apart], np.maximum(one, two)[apart]
+    pairs, place = np.unique(low * size + high, return_inverse=True)
+    least, most = np.ones(len(pairs)), np.zeros(len(pairs))
+    np.minimum.at(least, place, p[apart])
+    np.maximum.at(most, place, p[apart])
+    safe = np.minimum(most, 1 - 1e-12)
+    value = np.where(least < 0.5, -DECISION, np.log2(safe / (1 - safe)))
+    graph = Pairs(pairs // max(size, 1), pairs % max(size, 1), value, value > 0)
+    joined: Ints = cluster(graph, size, settings).labels[certain]
+    # A record that an exact duplicate goes before may be the group's first.
+    first = np.full(size, size, np.int64)
+    np.minimum.at(first, joined, np.arange(size))
+    return first[joined]
 
 
 def _named_by_first(left: Ints, right: Ints, size: int) -> Ints:

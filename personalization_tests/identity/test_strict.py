@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from personalization_assets.identity.model import Model
+from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.strict import strict_links
 from personalization_tests.identity.people import AS_OF, Result, records, resolve, town
 from personalization_tests.identity.test_who_is_who import ANNA
@@ -32,7 +33,7 @@ def divide(clusters: list[int], pairs: list[Pair], first: str = "a") -> list[dic
         " 'c_' || lpad(cluster::VARCHAR, 16, '0') AS customer_id"
         " FROM numbered JOIN cluster_of USING (rid)"
     )
-    return pl.DataFrame(strict_links(con, 0.99, "m")).to_dicts()
+    return pl.DataFrame(strict_links(con, IdentitySettings(), "m")).to_dicts()
 
 
 def groups(rows: list[dict[str, Any]], column: str) -> list[list[int]]:
@@ -78,6 +79,19 @@ def test_chains_hold_together_and_never_leave_the_customer() -> None:
     )
     assert groups(rows, "strict_id") == [[0, 1, 2], [3], [4]]
     assert groups(rows, "certain_id") == [[0, 1], [2], [3], [4]]
+
+
+def test_a_chain_of_probable_pairs_does_not_reach_over_an_improbable_one() -> None:
+    chain = [(0, 1, 0.999, "model"), (1, 2, 0.995, "model")]
+    assert groups(divide([0, 0, 0], chain), "strict_id") == [[0, 1, 2]]
+    doubtful = divide([0, 0, 0], [*chain, (0, 2, 0.3, "model")])
+    assert groups(doubtful, "strict_id") == [[0, 1], [2]]
+    assert (doubtful[2]["tied_by"], doubtful[2]["confidence"]) == ("alone", 1.0)
+    # An exact duplicate brings its doubts with it; what is certain is not doubted.
+    copied = divide([0, 0, 0, 0], [*chain, (0, 2, 0.3, "model"), (1, 3, 1.0, "exact")])
+    assert groups(copied, "strict_id") == [[0, 1, 3], [2]]
+    agreed = divide([0, 0, 0], [*chain, (0, 2, 0.3, "account")])
+    assert groups(agreed, "strict_id") == [[0, 1, 2]]
 
 
 def test_the_largest_group_keeps_the_customers_id() -> None:
