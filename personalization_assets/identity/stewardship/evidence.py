@@ -127,7 +127,8 @@ def weigh(
         blocked = con.sql("SELECT kind, value FROM identity.blocklist").to_arrow_table()
         tables["blocklist"] = blocked
     with workspace(tables, con) as work:
-        prepare(work, settings, tuple(model.comparisons.role_mailboxes.split()))
+        usable = model.comparisons
+        prepare(work, settings, tuple(usable.role_mailboxes.split()), usable.extras)
         nodes = _nodes(work, wanted)
         firsts = dict(nodes.values())
         asked = {_ordered(nodes[a][0], nodes[b][0]) for a, b in pairs}

@@ -70,6 +70,16 @@ def test_what_is_not_compared_is_explained_all_the_same(shop: Shop) -> None:
     assert far.weight < 0
 
 
+def test_what_cannot_be_one_person_is_said_to_be_so(shop: Shop) -> None:
+    (shop.folder / "settings.yaml").write_text("identity: {one_per_person: {'*': [account_key]}}")
+    with duckdb.connect(str(shop.settings.warehouse_file)) as con:
+        con.execute("UPDATE identity.records SET account_key = 'shop:3' WHERE record_id = 'anna2'")
+    shop.relink("2026-11-02")
+    told = shop.run("explain", "crm/anna1", "crm/anna2", "--table")
+    assert "what a person has one of" in told.output
+    assert "Sum" in told.output
+
+
 def test_figures_of_records_that_changed_since_the_run_say_so(shop: Shop) -> None:
     with duckdb.connect(str(shop.settings.warehouse_file)) as con:
         con.execute("UPDATE identity.records SET given_name = 'Paula' WHERE record_id = 'eva'")
