@@ -59,18 +59,26 @@ def with_affordable_rules(
     """The comparisons with those wide blocking rules added that the data can afford."""
     nodes = work.sql("SELECT count(*) FROM nodes").fetchall()[0][0]
     blocking = list(comparisons.blocking)
-    budget = comparisons.wide_pairs * nodes
+    budget = comparisons.pairs_per_record * nodes
+    budget -= sum(_pairs_of(work, rule, settings) for rule in blocking)
     for rule in comparisons.wide_blocking:
-        filled = " AND ".join(f"{c} IS NOT NULL" for c in rule)
-        pairs = work.sql(
-            f"""SELECT coalesce(sum(n * (n - 1) / 2), 0) FROM (
-                SELECT count(*) AS n FROM nodes WHERE {filled} GROUP BY {", ".join(rule)}
-                HAVING count(*) <= {settings.max_block_size})"""
-        ).fetchall()[0][0]
+        pairs = _pairs_of(work, rule, settings)
         if pairs <= max(budget, comparisons.wide_pairs_free):
             blocking.append(rule)
-            budget -= float(pairs)
+            budget -= pairs
     return comparisons.model_copy(update={"blocking": blocking, "wide_blocking": []})
+
+
+def _pairs_of(
+    work: duckdb.DuckDBPyConnection, rule: list[str], settings: IdentitySettings
+) -> float:
+    filled = " AND ".join(f"{c} IS NOT NULL" for c in rule)
+    pairs = work.sql(
+        f"""SELECT coalesce(sum(n * (n - 1) / 2), 0) FROM (
+            SELECT count(*) AS n FROM nodes WHERE {filled} GROUP BY {", ".join(rule)}
+            HAVING count(*) <= {settings.max_block_size})"""
+    ).fetchall()[0][0]
+    return float(pairs)
 
 
 def block_sql(columns: list[str], largest: int, source: str = "nodes") -> str:

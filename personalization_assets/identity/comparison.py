@@ -140,7 +140,7 @@ class ComparisonSet(BaseModel):
     blocking: list[list[str]]
     home: list[str] = []
     wide_blocking: list[list[str]] = []
-    wide_pairs: float = Field(1.5, ge=0)
+    pairs_per_record: float = Field(6.0, ge=0)
     wide_pairs_free: float = Field(100000.0, ge=0)
     training: list[list[str]]
     deterministic: list[list[str]]
