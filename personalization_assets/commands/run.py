@@ -81,7 +81,7 @@ def _chosen(definitions: dg.Definitions, select: Sequence[str]) -> set[dg.AssetK
         if not found:
             raise UserError(
                 f"--select '{selection}' names no table: write it like profiles/golden_profiles, "
-                "+emails/batches (with all that it needs) or group:standardized."
+                "+key:emails/batches (with all that it needs) or group:standardized."
             )
         keys |= found
     return keys

@@ -27,9 +27,12 @@ def carry_over(
     work.execute(
         """
         CREATE OR REPLACE TABLE overlap AS
-        SELECT p.customer_id, c.cluster, count(*) AS records
+        SELECT p.customer_id, c.cluster, count(*) AS records,
+            -- Records that came with another id, once, have the weaker claim on this one.
+            count(*) FILTER (WHERE f.record_id IS NULL) AS native
         FROM previous AS p JOIN clusters AS c USING (source, record_id)
-        GROUP BY ALL;
+        LEFT JOIN (SELECT DISTINCT source, record_id FROM former) AS f USING (source, record_id)
+        GROUP BY p.customer_id, c.cluster;
         """
     )
     work.execute(
@@ -49,7 +52,7 @@ def carry_over(
                     row_number() OVER (PARTITION BY cluster
                         ORDER BY records DESC, born.as_of NULLS LAST, customer_id) AS by_cluster,
                     row_number() OVER (PARTITION BY customer_id
-                        ORDER BY records DESC, cluster) AS by_customer
+                        ORDER BY records DESC, native DESC, cluster) AS by_customer
                 FROM overlap AS o LEFT JOIN born USING (customer_id)
             ) WHERE by_cluster = 1 AND by_customer = 1
             """

@@ -156,7 +156,7 @@ class Model:
             records=raw["records"],
             signature=raw["signature"],
             notes=tuple(raw["notes"]),
-            frequencies=Frequencies(**raw["frequencies"]),
+            frequencies=Frequencies(**raw.get("frequencies", {})),
         )
 
 

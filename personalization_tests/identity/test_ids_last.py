@@ -127,3 +127,19 @@ def test_a_customer_that_falls_apart_when_its_bridge_goes_says_so(model: Model) 
     assert first.together("a", "c")
     without = resolve(frame.filter(pl.col("record_id") != "b"), model, first, ties, LATER)
     assert causes(without, LATER) == [("split", "records gone")]
+
+
+def test_whose_id_it_was_keeps_it_when_a_merge_is_undone(model: Model) -> None:
+    second_owns = False
+    for name in "abcd":
+        one, two = f"{name}1", f"{name}2"
+        frame = records({"id": one, **ANNA}, {"id": two, "email": "elsewhere@mail.example"})
+        first = resolve(frame, model)
+        merged = resolve(frame, model, first, [(one, two, "same")], LATER)
+        lasting = merged.customer(one)
+        owner = one if first.customer(one) == lasting else two
+        second_owns |= owner == two
+        parted = resolve(frame, model, merged, None, LATER + dt.timedelta(days=1))
+        # Both sides have one record; the id goes back to whom it was given first.
+        assert parted.customer(owner) == lasting
+    assert second_owns, "no case in which the order of records would give the id to the other"
