@@ -57,19 +57,6 @@ def link(
     Leaves `fate` and `events` on the connection: see `consolidation` and `gate`.
     """
     _number_records(work)
-    return link_pairs(work, share, home_share, settings, as_of, version, new_model)
-
-
-def link_pairs(
-    work: duckdb.DuckDBPyConnection,
-    share: float,
-    home_share: float | None,
-    settings: IdentitySettings,
-    as_of: dt.datetime,
-    version: str = "",
-    new_model: bool = False,
-) -> Linked:
-    """The same from the tables `numbered` and `pair` as `matching.match_pairs` leaves them."""
     remember(work)
     size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
     clusters = cluster_pairs(work, size, share, home_share, settings)
