@@ -17,10 +17,13 @@ class Household:
     """People who live together: neither one person nor strangers.
 
     `share` is the share of all pairs that live together, `levels` how often such pairs agree.
+    `address_as_one`: no two housemates could be seen writing their address by anything but the
+    address, so they write it as differently as one person does.
     """
 
     share: float
     levels: Levels
+    address_as_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,11 @@ class Model:
         }
 
     def household_sql(self) -> str:
-        """Log2 odds, against strangers, that a scored pair lives together (reads `gamma_*`)."""
+        """Log2 odds, against strangers, that a scored pair lives together.
+
+        Reads Splink's `gamma_*` and `mw_tf_adj_*`: a rare family name says as much for a household
+        as for one person. A given name does not: housemates bear one as strangers do.
+        """
         if self.household is None:
             return "-1000.0"
         terms = [f"{math.log2(self.household.share):.5f}"]
@@ -118,7 +125,15 @@ class Model:
                 for number, h in sorted(levels.items())
             )
             terms.append(f"CASE gamma_{name} {cases} ELSE 0 END")
+            if levels != self.u[name] and self._counts_frequency(name):
+                terms.append(f"mw_tf_adj_{name}")
+        if "full_name" in self.frequencies.values:
+            terms.append("mw_tf_adj_namesakes")
         return f"({' + '.join(terms)})"
+
+    def _counts_frequency(self, name: str) -> bool:
+        levels = next(c for c in self.comparisons.comparisons if c.name == name).levels
+        return any(level.tf in self.frequencies.values for level in levels)
 
     def to_json(self) -> str:
         """Canonical JSON; the key `splink` alone is a model file for Splink."""

@@ -26,6 +26,7 @@ from personalization_assets.identity.settings import IdentitySettings
 
 NAME_COLUMNS = {"first_name", "last_name", "first_canon", "first_initial"}
 NOTHING_SHARED = ("email", "phone", "dob", "device", "street", "postcode")
+FEW_FAMILIES = 100  # with fewer, how housemates write their address is not measured
 SAMPLE_PRIOR_PAIRS = 1000.0  # weight of a level's prior u beside a random sample
 PRIOR_HOUSEHOLD_CONFLICT = 0.9  # share of housemates whose first names conflict, if not measurable
 
@@ -176,16 +177,21 @@ def learn_households(
         for identifier in ("phone", "email")
         if identifier in by_name
     ]
+    families = 0.0
     if shared and "street" in home:
-        _gammas_of_pairs(work, "families", [address], " UNION ".join(shared), conflict)
+        families = _gammas_of_pairs(work, "families", [address], " UNION ".join(shared), conflict)
         counts = gamma_counts(work, "families", address)
         levels["address"] = _shares_of_levels(counts, address, {address.scored[0][0]: 10.0})
+    as_one = "street" in home and families < FEW_FAMILIES
+    if as_one:
+        total = sum(level.m for _, level in address.scored)
+        levels["address"] = {n: level.m / total for n, level in address.scored}
     known = "length(first_name) > 1" if first else "dob IS NOT NULL"
     filled_in = " AND ".join([*(f"{c} IS NOT NULL" for c in home), known])
     coverage = number(work, f"SELECT avg(({filled_in})::INT) FROM nodes")
     at_home = levels["address"][address.scored[0][0]] if "street" in home else 1.0
     share = met / PRIOR_HOUSEHOLD_CONFLICT / coverage**2 / at_home / pairs
-    return Household(min(share, 0.1), levels)
+    return Household(min(share, 0.1), levels, as_one)
 
 
 def _gammas_of_pairs(

@@ -78,6 +78,7 @@ def predict(
     )
     settings = {
         **model.splink_settings(),
+        "retain_intermediate_calculation_columns": True,
         # The pairs are given; columns of blocking rules would only be carried along.
         "blocking_rules_to_generate_predictions": [{"blocking_rule": "l.unique_id = r.unique_id"}],
     }

@@ -9,6 +9,7 @@ data move them little and large data leave nothing of them.
 
 import hashlib
 import json
+from dataclasses import replace
 
 import duckdb
 import numpy as np
@@ -70,6 +71,8 @@ def train(
         house = learn_households(work, usable, u, settings, pairs)
         m, learnt, matched = _one_person(work, usable, u, house, settings)
         notes += [f"no training pairs for {name}: prior probabilities stand" for name in learnt]
+        if house and house.address_as_one:
+            house = replace(house, levels={**house.levels, "address": m["address"]})
         share = _deterministic_share(work, usable, settings, pairs, count)
         share, house = _shares(work, usable, m, u, house, share, settings, pairs)
         own = _own_namesakes(work, matched, settings)

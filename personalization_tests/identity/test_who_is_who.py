@@ -7,7 +7,7 @@ import pytest
 
 from personalization_assets.identity.evaluation import evaluate
 from personalization_assets.identity.model import Model
-from personalization_tests.identity.people import Result, records, resolve
+from personalization_tests.identity.people import Result, learn, records, resolve
 
 ANNA = {
     "given_name": "Annabel",
@@ -201,3 +201,25 @@ def test_a_name_alone_is_not_enough(model: Model) -> None:
     same = {"given_name": "Robert", "family_name": "Bado"}
     rows = records({"id": "a", **same}, {"id": "b", **same})
     assert resolve(rows, model).matches.filter(cause="exact").is_empty()
+
+
+def test_housemates_stay_apart_where_names_and_addresses_are_all_there_is(
+    townsfolk: tuple[pl.DataFrame, pl.DataFrame],
+) -> None:
+    empty = [pl.lit(None, pl.String).alias(c) for c in ("email", "phone")]
+    model = learn(townsfolk[0].with_columns(*empty))
+    assert model.household is not None
+    # Nothing shows how housemates write one address: as differently as one person does.
+    assert model.household.levels["address"] == model.m["address"]
+    at_home = {k: ANNA[k] for k in ("family_name", "street", "postcode")}
+    typed = {**at_home, "street": "Lindnestr. 5"}
+    found = resolve(
+        records(
+            {"id": "anna", **at_home, "given_name": "Annabel"},
+            {"id": "again", **typed, "given_name": "Annabell"},
+            {"id": "viktor", **typed, "given_name": "Viktor"},
+        ),
+        model,
+    )
+    assert found.together("anna", "again")
+    assert not found.together("anna", "viktor")
