@@ -23,6 +23,9 @@ def run_demo(settings: Settings, people: int, console: Console) -> bool:
     if made != (people, SEED, END):
         console.rule("Sample shop")
         build_sample(landing, people, SEED, END, console)
+        # Another shop than the one before: that customers change is no surprise.
+        accepted = settings.identity.model_copy(update={"gate_accept": END.date()})
+        settings = settings.model_copy(update={"identity": accepted})
     else:
         console.print(f"The sample shop of {people:,} people is there: {landing}")
     console.rule("Run")
