@@ -76,7 +76,7 @@ def cluster(pairs: Pairs, size: int, settings: IdentitySettings) -> Clusters:
     edge = pairs.edge[inside]
     home = labels[left]
     doubtful = _doubtful(left, right, value, labels, settings.bridge_weight)
-    result = Clusters(_first_nodes(labels))
+    result = Clusters(first_nodes(labels))
     chosen = np.flatnonzero(doubtful[home])
     order = chosen[np.lexsort((right[chosen], left[chosen], home[chosen]))]
     changes = np.diff(home[order], prepend=-1) != 0
@@ -114,7 +114,7 @@ def _doubtful(
     return apart
 
 
-def _first_nodes(labels: Ints) -> Ints:
+def first_nodes(labels: Ints) -> Ints:
     """The same partition, each cluster named by its smallest node."""
     first = np.full(int(labels.max(initial=-1)) + 1, len(labels), np.int64)
     np.minimum.at(first, labels, np.arange(len(labels), dtype=np.int64))
@@ -189,7 +189,7 @@ def _hold_oversized(
         return
     big = np.isin(labels, large)
     keep = big[left] & big[right] & edge & (value >= ACCOUNT / 2) & (labels[left] == labels[right])
-    parts = _first_nodes(components(left[keep], right[keep], len(labels)))
+    parts = first_nodes(components(left[keep], right[keep], len(labels)))
     for label in large.tolist():
         nodes = np.flatnonzero(labels == label)
         other = next((n for n in nodes.tolist() if parts[n] != parts[label]), label)

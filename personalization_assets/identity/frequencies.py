@@ -132,22 +132,6 @@ def _log_negative_binomial(
     return log
 
 
-def frequency_tables(work: duckdb.DuckDBPyConnection, frequencies: Frequencies) -> dict[str, str]:
-    """Create the look-up tables that Splink reads, by column; every value of `nodes` is in them."""
-    tables: dict[str, str] = {}
-    for column, share in known_frequencies(work, frequencies).items():
-        tables[column] = f"frequency_of_{column}"
-        work.execute(
-            f"""
-            CREATE OR REPLACE TABLE {tables[column]} AS
-            SELECT n.{column}, {share} AS tf_{column}
-            FROM (SELECT DISTINCT {column} FROM nodes WHERE {column} IS NOT NULL) AS n
-            LEFT JOIN known_{column} ON known_{column}.name = n.{column}
-            """
-        )
-    return tables
-
-
 def known_frequencies(work: duckdb.DuckDBPyConnection, frequencies: Frequencies) -> dict[str, str]:
     """Create `known_<column>` (name, share) of each column; gives a joined row's share as SQL."""
     shares: dict[str, str] = {}

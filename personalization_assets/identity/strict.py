@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from personalization_assets.identity.clustering import DECISION, Pairs, cluster
+from personalization_assets.identity.clustering import DECISION, Pairs, cluster, first_nodes
 from personalization_assets.identity.matching import components
 from personalization_assets.identity.settings import IdentitySettings
 
@@ -58,7 +58,7 @@ def strict_links(
     left, right, p, rank = left[inside], right[inside], p[inside], rank[inside]
     sure = rank < _MODEL
     size = len(home)
-    certain = _named_by_first(left[sure], right[sure], size)
+    certain = first_nodes(components(left[sure], right[sure], size))
     strict = _without_doubt(certain, left[~sure], right[~sure], p[~sure], settings)
 
     tie = np.full(size, _ALONE, np.int64)
@@ -131,16 +131,7 @@ def _without_doubt(
     graph = Pairs(pairs // max(size, 1), pairs % max(size, 1), value, value > 0)
     joined: Ints = cluster(graph, size, settings).labels[certain]
     # A record that an exact duplicate goes before may be the group's first.
-    first = np.full(size, size, np.int64)
-    np.minimum.at(first, joined, np.arange(size))
-    return first[joined]
-
-
-def _named_by_first(left: Ints, right: Ints, size: int) -> Ints:
-    """Connected components, each named by its smallest node."""
-    labels = components(left, right, size)
-    first: Ints = np.unique(labels, return_index=True)[1].astype(np.int64)
-    return first[labels]
+    return first_nodes(joined)
 
 
 def _largest(cluster: Ints, group: Ints) -> NDArray[np.bool_]:

@@ -1,7 +1,6 @@
 """What the model says about pairs of nodes, comparison by comparison, in bits."""
 
 import datetime as dt
-import logging
 import math
 import re
 from collections.abc import Sequence
@@ -11,9 +10,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from personalization_assets.identity.frequencies import frequency_tables
 from personalization_assets.identity.model import Model
-from personalization_assets.identity.scoring import score
+from personalization_assets.identity.scoring import predict, score
 
 
 @dataclass(frozen=True)
@@ -92,42 +90,20 @@ def _steps(
     work: duckdb.DuckDBPyConnection, model: Model
 ) -> tuple[float, dict[tuple[int, int], tuple[Step, ...]]]:
     """The prior in bits, and per pair of `asked` what each comparison adds to it."""
-    from splink import DuckDBAPI, Linker
-
-    settings = model.splink_settings() | {"retain_intermediate_calculation_columns": True}
-    work.execute(
-        """CREATE OR REPLACE TABLE asked_of_splink AS
-        SELECT '0' AS match_key, l AS join_key_l, r AS join_key_r FROM asked"""
-    )
-    quiet = logging.getLogger("splink")
-    level = quiet.level
-    quiet.setLevel(logging.ERROR)
-    try:
-        api = DuckDBAPI(work)
-        linker = Linker(api.register("nodes"), settings, log_level=None, validate_settings=False)
-        for column, table in frequency_tables(work, model.frequencies).items():
-            linker.table_management.register_term_frequency_lookup(api.register(table), column)
-        linker.table_management.register_blocked_pairs_for_predict(api.register("asked_of_splink"))
-        predicted = linker.inference.predict(threshold_match_weight=-1000, warning_mode="never")
-    finally:
-        quiet.setLevel(level)
-    cursor = work.execute(f"SELECT * FROM {predicted.physical_name}")
+    comparisons = model.splink_settings()["comparisons"]
+    predict(work, model, "asked", "SELECT * FROM predicted", "explained")
+    cursor = work.execute("SELECT * FROM explained")
     names = [d[0] for d in cursor.description or ()]
     rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    places = {
-        c["output_column_name"]: _level_numbers(work, predicted.physical_name, c)
-        for c in settings["comparisons"]
-    }
+    places = {c["output_column_name"]: _level_numbers(work, "explained", c) for c in comparisons}
     result = {}
     for row in rows:
         pair = (int(row["unique_id_l"]), int(row["unique_id_r"]))
         steps = tuple(
             _step(row, comparison, places[comparison["output_column_name"]][pair])
-            for comparison in settings["comparisons"]
+            for comparison in comparisons
         )
         result[pair] = steps
-    predicted.drop_table_from_database_and_remove_from_cache()
-    linker.table_management.invalidate_cache()
     return math.log2(model.share / (1 - model.share)), result
 
 
