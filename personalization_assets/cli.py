@@ -13,7 +13,9 @@ from typing import Any
 import click
 from rich.console import Console
 
+from personalization_assets.commands.campaign import campaign
 from personalization_assets.commands.identity import identity
+from personalization_assets.commands.mails import mails
 from personalization_assets.errors import UserError
 
 FILE = click.Path(path_type=Path)
@@ -129,7 +131,8 @@ def demo(settings_file: Path | None, people: int) -> None:
     sys.exit(0 if run_demo(load_settings(settings_file), people, Console()) else 1)
 
 
-main.add_command(identity)
+for group in (identity, campaign, mails):
+    main.add_command(group)
 
 
 if __name__ == "__main__":
