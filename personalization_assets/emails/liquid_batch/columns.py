@@ -1,0 +1,126 @@
+"""Arrow columns as Python values: only those that a template uses, each read once."""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+
+from personalization_assets.emails.liquid_batch.runtime import NOTHING
+
+PathKey = tuple[str, ...]
+MOST_DICTIONARIES = 12
+
+
+class Columns:
+    """A record batch whose values are read as they are asked for, by path.
+
+    Several templates that render the same batch share one of these. Items of a list of
+    dictionary-encoded structs are read once per dictionary, so that equal items are one object.
+    """
+
+    def __init__(self, batch: pa.RecordBatch, dictionaries: "Dictionaries | None" = None) -> None:
+        self.batch = batch
+        self.dictionaries = dictionaries if dictionaries is not None else Dictionaries()
+        self._arrays: dict[PathKey, pa.Array] = {}
+        self._values: dict[PathKey, list[Any]] = {}
+
+    def __len__(self) -> int:
+        return int(self.batch.num_rows)
+
+    def values(self, path: PathKey) -> list[Any]:
+        """One Python value per row; undefined where a struct on the way is null."""
+        if path not in self._values:
+            found = self.dictionaries.read(self._array(path))
+            parent = self._array(path[:-1]) if len(path) > 1 else None
+            if parent is not None and parent.null_count:
+                valid = parent.is_valid().to_pylist()
+                found = [v if ok else NOTHING for v, ok in zip(found, valid, strict=True)]
+            self._values[path] = found
+        return self._values[path]
+
+    def row(self, index: int) -> dict[str, Any]:
+        """A row as python-liquid takes it."""
+        return {
+            name: self.dictionaries.read(self.batch.column(i).slice(index, 1))[0]
+            for i, name in enumerate(self.batch.schema.names)
+        }
+
+    def _array(self, path: PathKey) -> pa.Array:
+        if path not in self._arrays:
+            if len(path) == 1:
+                array = self.batch.column(path[0])
+            else:
+                parent = self._array(path[:-1])
+                # `flatten` puts the struct's own nulls into its fields; `field` would not.
+                array = parent.flatten()[parent.type.get_field_index(path[-1])]
+            self._arrays[path] = array
+        return self._arrays[path]
+
+
+class Dictionaries:
+    """Values of Arrow dictionaries, read once however many batches share them."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        """Changes when values are let go, and with them what was kept by their identity."""
+        self._read: dict[tuple[int, ...], tuple[pa.Array, list[Any]]] = {}
+
+    def read(self, array: pa.Array) -> list[Any]:
+        """The values of an array; those of equal dictionary entries are the same object."""
+        kind = array.type
+        if pa.types.is_dictionary(kind):
+            entries = self._entries(array.dictionary)
+            return [None if i is None else entries[i] for i in array.indices.to_pylist()]
+        if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and shares(kind):
+            offsets = array.offsets.to_pylist()
+            inner = self.read(array.values.slice(offsets[0], offsets[-1] - offsets[0]))
+            start = offsets[0]
+            lists = [inner[a - start : b - start] for a, b in pairwise(offsets)]
+            if array.null_count:
+                valid = array.is_valid().to_pylist()
+                lists = [x if ok else None for x, ok in zip(lists, valid, strict=True)]
+            return lists
+        if pa.types.is_struct(kind) and any(shares(kind.field(i).type) for i in range(len(kind))):
+            names = [kind.field(i).name for i in range(len(kind))]
+            fields = [self.read(field) for field in array.flatten()]
+            rows: list[Any] = [
+                dict(zip(names, row, strict=True)) for row in zip(*fields, strict=True)
+            ]
+            if array.null_count:
+                valid = array.is_valid().to_pylist()
+                rows = [x if ok else None for x, ok in zip(rows, valid, strict=True)]
+            return rows
+        values: list[Any] = array.to_pylist()
+        return values
+
+    def _entries(self, dictionary: pa.Array) -> list[Any]:
+        # A dictionary that batches share is the same memory; holding on to it keeps that so.
+        place = (len(dictionary), *(b.address for b in dictionary.buffers() if b is not None))
+        if place not in self._read:
+            if len(self._read) >= MOST_DICTIONARIES:
+                self._read.clear()
+                self.epoch += 1
+            self._read[place] = (dictionary, self.read(dictionary))
+        return self._read[place][1]
+
+
+def shares(kind: pa.DataType) -> bool:
+    """Whether a type holds dictionary-encoded values somewhere."""
+    if pa.types.is_dictionary(kind):
+        return True
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return shares(kind.value_type)
+    if pa.types.is_struct(kind):
+        return any(shares(kind.field(i).type) for i in range(kind.num_fields))
+    return False
+
+
+def merged(constants: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """What python-liquid renders a row with: constants, and the row's values over them. A root that
+    both have (`links`) has the fields of both."""
+    out = {**constants, **row}
+    for name in constants.keys() & row.keys():
+        if isinstance(row[name], dict):
+            out[name] = {**constants[name], **row[name]}
+    return out

@@ -1,0 +1,171 @@
+"""What generated code calls: python-liquid's own rules, with its common cases first."""
+
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from liquid import Undefined, escape
+from liquid.builtin.expressions.logical import is_truthy
+from liquid.builtin.tags.for_tag import ForLoop
+from liquid.context import RenderContext
+from liquid.limits import to_int
+from liquid.stringify import to_liquid_string
+
+NOTHING = Undefined("undefined")
+"""The value of a path that leads nowhere. Which path it was is only told by python-liquid, when it
+renders the row again."""
+
+UNSET = object()
+"""A local variable before its first assignment."""
+
+MEMO_BYTES = 96 * 1024 * 1024
+"""What the texts of one memo may weigh before it starts anew."""
+
+VALUE_BYTES = 2 * 1024 * 1024
+"""The same for the texts of one output statement."""
+
+LEARNING = 4_096
+"""Misses after which a memo that is of little use stops keeping texts."""
+
+
+class FallbackError(Exception):
+    """python-liquid has to decide what becomes of this row."""
+
+
+class Memo(dict[Any, bytes]):
+    """Texts by the values that they are made from: bounded, and given up where values don't repeat.
+
+    `asked` and `missed` count look-ups. What is kept never changes what is rendered.
+    """
+
+    __slots__ = ("asked", "limit", "missed", "size")
+
+    def __init__(self, limit: int = MEMO_BYTES) -> None:
+        super().__init__()
+        self.limit = limit
+        self.asked = self.missed = self.size = 0
+
+    def put(self, key: Any, text: bytes) -> None:
+        """Keep a text after a miss."""
+        self.missed += 1
+        if self.missed > LEARNING and self.useless:
+            return
+        self.size += len(text) + 100
+        if self.size > self.limit:
+            self.clear()
+            self.size = len(text) + 100
+        self[key] = text
+
+    @property
+    def useless(self) -> bool:
+        """Whether nine of ten look-ups found nothing."""
+        return self.asked > 0 and self.missed > 0.9 * self.asked
+
+
+def item_key(fields: Sequence[str], item: Any) -> tuple[Any, ...] | None:
+    """The values of an item's fields such that equal keys give equal text; None when it has a value
+    for which `==` does not mean that (0.0 and -0.0, lists)."""
+    if type(item) is not dict:
+        return None
+    key: list[Any] = []
+    for name in fields:
+        value = item.get(name, UNSET)
+        kind = type(value)
+        if kind is str or value is None or value is UNSET:
+            key.append(value)
+        elif kind is int or kind is bool or (kind is float and value):
+            key += (value, kind)
+        else:
+            return None
+    return tuple(key)
+
+
+def truthy(value: Any) -> bool:
+    """Liquid's truth: everything but nil, false and the undefined."""
+    kind = type(value)
+    if kind is str or kind is list or kind is dict or kind is int:
+        return True
+    return is_truthy(value)
+
+
+def _escape_text() -> Callable[[str], str]:
+    try:
+        # What `escape` calls for a text, without the wrapping that would be taken off again.
+        from markupsafe import _escape_inner
+    except ImportError:
+        return lambda text: str(escape(text))
+    return _escape_inner
+
+
+escape_text = _escape_text()
+"""A text with `&<>'\"` as entities."""
+
+
+def writer(autoescape: bool, fills_holes: bool) -> Callable[[Any], bytes | None]:
+    """How an output statement writes a value.
+
+    With `fills_holes` (profile `shopify`) nil and the undefined give None, so that they can be
+    counted, and nil in a list prints nothing.
+    """
+
+    def plain(value: Any) -> bytes | None:
+        if type(value) is str:
+            return escape_text(value).encode() if autoescape else value.encode()
+        return to_liquid_string(value, autoescape).encode()
+
+    def filled(value: Any) -> bytes | None:
+        if type(value) is str:
+            return escape_text(value).encode() if autoescape else value.encode()
+        if value is None or isinstance(value, Undefined):
+            return None
+        if isinstance(value, list):
+            value = [item for item in value if item is not None]
+        return to_liquid_string(value, autoescape).encode()
+
+    return filled if fills_holes else plain
+
+
+def items(value: Any, context: RenderContext) -> Sequence[Any]:
+    """What a loop goes through, as `LoopExpression._to_iter` finds it; ranges stay ranges."""
+    if isinstance(value, Mapping):
+        return list(value.items())
+    if isinstance(value, range):
+        len(value)  # raises for a range that no loop can count
+        return value
+    if isinstance(value, str) and not context.env.string_sequences:
+        return [value] if value else []
+    return list(value) if isinstance(value, Sequence) else []
+
+
+def chosen(
+    found: Sequence[Any],
+    limit: Any,
+    offset: int | None,
+    has_limit: bool,
+    resume: bool,
+    is_reversed: bool,
+    none_at_zero: bool,
+    stops: MutableMapping[str, int],
+    key: str,
+) -> Sequence[Any]:
+    """The items that `limit`, `offset` and `reversed` leave, as `LoopExpression._slice` does it.
+
+    `resume` is `offset: continue`; `none_at_zero` is the profile in which `limit: 0` means none.
+    """
+    if has_limit and none_at_zero and limit == 0:
+        return []
+    length = len(found)
+    start = stops.get(key, 0) if resume else offset or 0
+    stop = to_int(limit) + start if has_limit else None
+    first, last = min(max(start, 0), length), min(stop or length, length)
+    if last < 0:
+        raise FallbackError
+    stops[key] = last
+    found = found[first:last]
+    return found[::-1] if is_reversed else found
+
+
+def forloop(name: str, length: int, index: int, parent: Any) -> ForLoop:
+    """`forloop` as an object, for templates that use it whole."""
+    loop = ForLoop(name, iter(()), length, parent)
+    loop._index = index
+    return loop
