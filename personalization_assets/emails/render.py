@@ -1,24 +1,26 @@
 """Rendering: Arrow batches of mail contexts in, Arrow batches of mails out.
 
-`render_batch` is the one place where a mail comes into being. It knows nothing of Dagster or the
+`MailRenderer` is the one place where a mail comes into being. It knows nothing of Dagster or the
 warehouse, keeps no row longer than its batch, and a row that fails becomes a row with status
-`error`; another renderer can take its place as long as the columns stay.
+`error`. The same contexts give the same mails, whatever the size of the batches and whichever
+process renders them.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from liquid.exceptions import LiquidError
+import pyarrow.compute as pc
 
+from personalization_assets.emails import liquid_batch
 from personalization_assets.emails.links import Signer
-from personalization_assets.emails.liquid_env import AbortMail
 from personalization_assets.emails.mail_context import constants
 from personalization_assets.emails.templates import MailTemplates, utm_tags
+from personalization_assets.errors import UserError
 
 MAIL_COLUMNS = pa.schema(
     [
@@ -44,11 +46,15 @@ MAIL_COLUMNS = pa.schema(
         ("as_of", pa.timestamp("us")),
     ]
 )
+ROW_FIELDS = ("send_id", "customer_id", "to_email")
+"""Columns of a context that are no root of a template."""
+PARTS = ("subject", "preheader", "text", "html")
+"""In the order of rendering: `html` may print what subject and preheader came to."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 SPACES = re.compile(r"(?<=\S)[ \t]{2,}")
 TRAILING = re.compile(r"[ \t]+\n")
 BLANK_LINES = re.compile(r"\n{3,}")
-LONE_SURROGATES = re.compile(r"[\ud800-\udfff]")
+SAMPLE_ID, SAMPLE_LINK = "0" * 32, "https://sample.invalid/"
 
 
 def render(
@@ -59,131 +65,216 @@ def render(
     model_version: str | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Mails of one campaign variant, batch by batch, in the order of the contexts."""
-    fixed = constants(templates.brand, templates.campaign)
-    links = shop_links(templates)
+    renderer = MailRenderer(templates, signer, as_of, model_version)
     for batch in batches:
-        yield render_batch(templates, batch, signer, as_of, model_version, fixed, links)
+        yield renderer.render(batch)
 
 
-def render_batch(
-    templates: MailTemplates,
-    batch: pa.RecordBatch,
-    signer: Signer,
-    as_of: datetime,
-    model_version: str | None,
-    fixed: Mapping[str, Any],
-    links: Mapping[str, str],
-) -> pa.RecordBatch:
-    """One batch of contexts (`context_sql`) as one batch of mails (`MAIL_COLUMNS`)."""
-    out: dict[str, list[Any]] = {name: [] for name in MAIL_COLUMNS.names}
-    shared = {
-        "campaign": templates.campaign.name,
-        "variant": templates.variant.name,
-        "from_email": sender(templates),
-        "template_version": templates.version,
-        "model_version": model_version,
-        "as_of": as_of,
-    }
-    for row in batch.to_pylist():
-        send_id: str = row["send_id"]
+class MailRenderer:
+    """Renders batches of one campaign variant.
+
+    Templates are compiled for the types of the first batch; later ones must have the same.
+    """
+
+    def __init__(
+        self,
+        templates: MailTemplates,
+        signer: Signer,
+        as_of: datetime,
+        model_version: str | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        self.templates = templates
+        self._signer, self._as_of, self._model = signer, as_of, model_version
+        self._seconds = seconds
+        self._constants = {
+            **constants(templates.brand, templates.campaign),
+            "links": shop_links(templates),
+        }
+        self._dictionaries = liquid_batch.Dictionaries()
+        self._compiled: dict[str, liquid_batch.CompiledTemplate] = {}
+        sample = mail_headers(templates, SAMPLE_ID, SAMPLE_LINK)
+        self._headers = json.dumps(sample, ensure_ascii=False, sort_keys=True)
+
+    @property
+    def reports(self) -> dict[str, liquid_batch.Report]:
+        """What became of each part's template."""
+        return {part: compiled.report for part, compiled in self._compiled.items()}
+
+    def render(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """One batch of contexts (`mail_context.contexts`) as one batch of mails (`MAIL_COLUMNS`).
+
+        Raises:
+            UserError: the batch took more processor time than it may.
+        """
+        send_ids: list[str] = batch.column("send_id").to_pylist()
+        brand = self.templates.brand
+        link = self._signer.link
+        one_click = [link(brand.unsubscribe_url, m=i) for i in send_ids]
         signed = {
-            "unsubscribe": signer.link(templates.brand.preferences_url, m=send_id, a="unsubscribe"),
-            "preferences": signer.link(templates.brand.preferences_url, m=send_id),
-            "one_click": signer.link(templates.brand.unsubscribe_url, m=send_id),
+            "unsubscribe": [link(brand.preferences_url, m=i, a="unsubscribe") for i in send_ids],
+            "preferences": [link(brand.preferences_url, m=i) for i in send_ids],
+            "one_click": one_click,
         }
-        context = {**fixed, **row, "links": {**links, **signed}}
-        mail = shared | {
-            "send_id": send_id,
-            "customer_id": row["customer_id"],
-            "to_email": one_line(row["to_email"]),
-            "products": len(row["recommendations"]),
+        links = pa.StructArray.from_arrays(
+            [pa.array(values, pa.string()) for values in signed.values()], list(signed)
+        )
+        batch = batch.append_column("links", links)
+        failed: dict[int, tuple[str, str]] = {}
+        columns = liquid_batch.Columns(batch, self._dictionaries)
+        done = {part: self._part(part, columns, failed) for part in PARTS[:3]}
+        subject = [one_line(s) for s in done["subject"].column("text").to_pylist()]
+        preheader = [one_line(s) for s in done["preheader"].column("text").to_pylist()]
+        text = [tidy(s) for s in done["text"].column("text").to_pylist()]
+        shown = columns.with_fields("mail", {"subject": subject, "preheader": preheader})
+        done["html"] = self._part("html", shown, failed)
+        html = done["html"].column("text")
+        self._refuse_empty(failed, subject=subject, text=text, html=html)
+        headers = [self._headers_of(*ids) for ids in zip(send_ids, one_click, strict=True)]
+        hashes = _hashes(subject, preheader, html, text, headers)
+        whole: dict[str, Any] = {
+            "subject": pa.array(subject, pa.string()),
+            "preheader": pa.array(preheader, pa.string()),
+            "html": html,
+            "text": pa.array(text, pa.string()),
+            "headers": pa.array(headers, pa.string()),
+            "content_hash": pa.array(hashes, pa.string()),
+            "bytes": pc.binary_length(html).cast(pa.int64()).fill_null(0),
+            "holes": _sum_of(done[part].column("holes") for part in PARTS),
         }
-        mail |= _parts(templates, context, signed["one_click"])
-        for name, values in out.items():
-            values.append(mail[name])
-    return pa.RecordBatch.from_pydict(out, schema=MAIL_COLUMNS)
+        return self._mails(batch, whole, failed)
+
+    def _mails(
+        self, batch: pa.RecordBatch, whole: dict[str, Any], failed: dict[int, tuple[str, str]]
+    ) -> pa.RecordBatch:
+        count = batch.num_rows
+        status: Any = pa.repeat(pa.scalar("rendered", pa.string()), count)
+        reason: Any = pa.nulls(count, pa.string())
+        if failed:
+            fine = pa.array([row not in failed for row in range(count)])
+            reasons = [failed.get(row, ("rendered", None)) for row in range(count)]
+            status = pa.array([s for s, _ in reasons], pa.string())
+            reason = pa.array([r for _, r in reasons], pa.string())
+            for name, values in whole.items():
+                nothing = pa.scalar(0 if name in ("bytes", "holes") else None, values.type)
+                whole[name] = pc.if_else(fine, values, nothing)
+        shared = {
+            "campaign": self.templates.campaign.name,
+            "variant": self.templates.variant.name,
+            "from_email": sender(self.templates),
+            "template_version": self.templates.version,
+            "model_version": self._model,
+            "as_of": self._as_of,
+        }
+        products = pc.list_value_length(batch.column("recommendations"))
+        mails = whole | {
+            "send_id": batch.column("send_id"),
+            "customer_id": batch.column("customer_id"),
+            "to_email": pa.array(
+                [one_line(a) for a in batch.column("to_email").to_pylist()], pa.string()
+            ),
+            "status": status,
+            "reason": reason,
+            "products": products.cast(pa.int64()),
+        }
+        for name, value in shared.items():
+            mails[name] = pa.repeat(pa.scalar(value, MAIL_COLUMNS.field(name).type), count)
+        return pa.RecordBatch.from_arrays(
+            [mails[name] for name in MAIL_COLUMNS.names], schema=MAIL_COLUMNS
+        )
+
+    def _part(
+        self, part: str, columns: liquid_batch.Columns, failed: dict[int, tuple[str, str]]
+    ) -> pa.RecordBatch:
+        if part not in self._compiled:
+            contract = {f.name: f.type for f in columns.batch.schema if f.name not in ROW_FIELDS}
+            parsed = getattr(self.templates, part)
+            self._compiled[part] = liquid_batch.compile(parsed, contract, self._constants)
+        try:
+            done = self._compiled[part].render(columns, self._seconds)
+        except liquid_batch.TooSlowError as error:
+            folder = self.templates.campaign.folder
+            raise UserError(
+                f"{folder}: the {part} part of {len(columns):,} mails took more than "
+                f"{self._seconds:g} seconds (setting emails.chunk_seconds): simplify its loops."
+            ) from error
+        if done.column("reason").null_count < len(columns):
+            statuses = done.column("status").to_pylist()
+            for row, reason in enumerate(done.column("reason").to_pylist()):
+                if reason is not None:
+                    failed.setdefault(row, (statuses[row], one_line(reason)))
+        return done
+
+    def _refuse_empty(
+        self, failed: dict[int, tuple[str, str]], *, subject: list[str], text: list[str], html: Any
+    ) -> None:
+        places, data = _places(html)
+        for row, (line, words) in enumerate(zip(subject, text, strict=True)):
+            start, end = places[row], places[row + 1]
+            if not line:
+                failed.setdefault(row, ("aborted", "the subject came out empty"))
+            elif not words.strip():
+                failed.setdefault(row, ("aborted", "the text came out empty"))
+            elif not data[start : start + 64].tobytes().strip() and (
+                not data[start:end].tobytes().strip()
+            ):
+                failed.setdefault(row, ("aborted", "the HTML came out empty"))
+
+    def _headers_of(self, send_id: str, one_click: str) -> str:
+        escaped = json.dumps(one_click, ensure_ascii=False)[1:-1]
+        return self._headers.replace(SAMPLE_ID, send_id).replace(SAMPLE_LINK, escaped)
 
 
-def _parts(templates: MailTemplates, context: dict[str, Any], one_click: str) -> dict[str, Any]:
-    templates.take_holes()
-    try:
-        mail = context["mail"]
-        subject = mail["subject"] = one_line(templates.subject.render(context))
-        preheader = mail["preheader"] = one_line(templates.preheader.render(context))
-        text = tidy(templates.text.render(context))
-        html = templates.html.render(context)
-    except AbortMail as stop:
-        return _failed("aborted", one_line(str(stop)))
-    except (LiquidError, ValueError, TypeError, ArithmeticError, LookupError) as error:
-        return _failed("error", _without_values(error))
-    empty = [
-        name
-        for name, part in (("subject", subject), ("text", text), ("HTML", html))
-        if not part.strip()
-    ]
-    if empty:
-        return _failed("aborted", f"the {empty[0]} came out empty")
-    if len(html) + len(text) > templates.environments[0].output_limit:
-        return _failed("error", "the mail is larger than the setting emails.output_limit")
-    subject, preheader, html, text = map(_encodable, (subject, preheader, html, text))
-    headers = json.dumps(
-        mail_headers(templates, mail["send_id"], one_click), ensure_ascii=False, sort_keys=True
-    )
-    digest = hashlib.sha256()
-    for part in (subject, preheader, html, text, headers):
-        digest.update(part.encode() + b"\0")
-    return {
-        "status": "rendered",
-        "reason": None,
-        "subject": subject,
-        "preheader": preheader,
-        "html": html,
-        "text": text,
-        "headers": headers,
-        "bytes": len(html.encode()),
-        "holes": templates.take_holes(),
-        "content_hash": digest.hexdigest(),
-    }
+def _places(strings: Any) -> tuple[list[int], memoryview]:
+    """Offsets of a string array's texts, and the memory that they lie in."""
+    _, offsets, data = strings.buffers()
+    places = memoryview(offsets).cast("i")[strings.offset : strings.offset + len(strings) + 1]
+    return places.tolist(), memoryview(data or b"").cast("B")
 
 
-def _encodable(text: str) -> str:
-    """The text, a half of a character replaced; looking for one costs more than to encode."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return LONE_SURROGATES.sub("\ufffd", text)
-    return text
+def _hashes(
+    subject: list[str], preheader: list[str], html: Any, text: list[str], headers: list[str]
+) -> list[str]:
+    """sha256 over all parts of each mail, each followed by a zero byte."""
+    places, data = _places(html)
+    out = []
+    for row, parts in enumerate(zip(subject, preheader, text, headers, strict=True)):
+        first, second, words, head = parts
+        digest = hashlib.sha256(f"{first}\0{second}\0".encode())
+        digest.update(data[places[row] : places[row + 1]])
+        digest.update(f"\0{words}\0{head}\0".encode())
+        out.append(digest.hexdigest())
+    return out
 
 
-def _failed(status: str, reason: str) -> dict[str, Any]:
-    empty = ("subject", "preheader", "html", "text", "headers", "content_hash")
-    return {"status": status, "reason": reason, "bytes": 0, "holes": 0} | dict.fromkeys(empty)
-
-
-def _without_values(error: Exception) -> str:
-    """What failed and where, without any value of the row."""
-    if isinstance(error, LiquidError) and (place := _line(error)):
-        return f"{type(error).__name__} in {error.template_name or 'the template'} line {place}"
-    return type(error).__name__
-
-
-def _line(error: LiquidError) -> int | None:
-    try:
-        found = error.context()
-    except ValueError:
-        return None
-    return found[0] if found else None
+def _sum_of(columns: Iterable[Any]) -> Any:
+    total = None
+    for column in columns:
+        total = column if total is None else pc.add(total, column)
+    return total.cast(pa.int64())  # type: ignore[union-attr]
 
 
 def one_line(value: str | None) -> str:
     """Text for a header: no line breaks or control characters, single spaces."""
-    return SPACES.sub(" ", CONTROL.sub(" ", value or "")).strip()
+    if not value:
+        return ""
+    if value.isprintable() and "  " not in value:
+        return value.strip()
+    return SPACES.sub(" ", CONTROL.sub(" ", value)).strip()
 
 
-def tidy(text: str) -> str:
+def tidy(text: str | None) -> str:
     """Plain text without the gaps that conditions leave behind."""
-    text = TRAILING.sub("\n", SPACES.sub(" ", text.replace("\r", "")))
-    return BLANK_LINES.sub("\n\n", text).strip() + "\n"
+    if not text:
+        return "\n"
+    text = text.replace("\r", "")
+    if "  " in text or "\t" in text:
+        text = SPACES.sub(" ", text)
+    if " \n" in text or "\t\n" in text:
+        text = TRAILING.sub("\n", text)
+    if "\n\n\n" in text:
+        text = BLANK_LINES.sub("\n\n", text)
+    return text.strip() + "\n"
 
 
 def sender(templates: MailTemplates) -> str:

@@ -28,7 +28,7 @@ from typing import Any
 import pyarrow as pa
 from liquid.template import BoundTemplate
 
-from personalization_assets.emails.liquid_batch.columns import Columns
+from personalization_assets.emails.liquid_batch.columns import Columns, Dictionaries
 from personalization_assets.emails.liquid_batch.environment import (
     AbortMail,
     BatchEnvironment,
@@ -43,7 +43,7 @@ from personalization_assets.emails.liquid_batch.template import (
 )
 
 
-def compile(  # noqa: A001  # as in `re.compile`
+def compile(  # the name is that of `re.compile`
     template: BoundTemplate,
     contract: Mapping[str, pa.DataType] | None = None,
     constants: Mapping[str, Any] | None = None,
@@ -63,6 +63,7 @@ __all__ = [
     "BatchEnvironment",
     "Columns",
     "CompiledTemplate",
+    "Dictionaries",
     "Limits",
     "LoopReport",
     "Rendered",

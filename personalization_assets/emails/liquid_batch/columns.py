@@ -39,6 +39,17 @@ class Columns:
             self._values[path] = found
         return self._values[path]
 
+    def with_fields(self, root: str, fields: Mapping[str, list[str]]) -> "Columns":
+        """The same rows with more text fields in one of their structs."""
+        place = self.batch.schema.get_field_index(root)
+        old = self.batch.column(place)
+        names = [old.type.field(i).name for i in range(old.type.num_fields)]
+        arrays = [*old.flatten(), *(pa.array(values, pa.string()) for values in fields.values())]
+        new = pa.StructArray.from_arrays(arrays, [*names, *fields])
+        wider = Columns(self.batch.set_column(place, root, new), self.dictionaries)
+        wider._values = {path: v for path, v in self._values.items() if path != (root,)}
+        return wider
+
     def row(self, index: int) -> dict[str, Any]:
         """A row as python-liquid takes it."""
         return {
@@ -76,7 +87,7 @@ class Dictionaries:
             offsets = array.offsets.to_pylist()
             inner = self.read(array.values.slice(offsets[0], offsets[-1] - offsets[0]))
             start = offsets[0]
-            lists = [inner[a - start : b - start] for a, b in pairwise(offsets)]
+            lists: list[Any] = [inner[a - start : b - start] for a, b in pairwise(offsets)]
             if array.null_count:
                 valid = array.is_valid().to_pylist()
                 lists = [x if ok else None for x, ok in zip(lists, valid, strict=True)]

@@ -33,8 +33,8 @@ from personalization_assets.emails.liquid_batch import runtime
 from personalization_assets.emails.liquid_batch.emitter import Code
 from personalization_assets.emails.liquid_batch.filters import is_pure
 from personalization_assets.emails.liquid_batch.names import Names
-from personalization_assets.emails.liquid_batch.unsupported import UnsupportedError
 from personalization_assets.emails.liquid_batch.scope import Value
+from personalization_assets.emails.liquid_batch.unsupported import UnsupportedError
 
 LITERALS = (StringLiteral, IntegerLiteral, FloatLiteral, TrueLiteral, FalseLiteral, Nil)
 MARKERS = (Empty, Blank)
@@ -123,7 +123,7 @@ class Expressions:
         if self.is_constant(e):
             try:
                 found = self.evaluate(e)
-            except Exception:  # noqa: BLE001
+            except Exception:
                 return Value(self._stop())
             return self.literal(found)
         if isinstance(e, Path):
@@ -251,7 +251,7 @@ class Expressions:
         if self.is_constant(e):
             try:
                 return repr(logical.is_truthy(self.evaluate(e)))
-            except Exception:  # noqa: BLE001
+            except Exception:
                 return self._stop()
         if isinstance(e, logical.BooleanExpression):
             return self.condition(e.expression)

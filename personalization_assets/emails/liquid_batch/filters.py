@@ -1,4 +1,4 @@
-"""Filters that a mail needs beside Liquid's own, and those corrected to what Shopify's authors know.
+"""Filters that mails need beside Liquid's own, and those that Shopify's authors know otherwise.
 
 A filter marked `pure` gives equal results for equal arguments: its result may be worked out while
 compiling, or kept from one row to the next.
@@ -135,8 +135,7 @@ def date_at(now: datetime) -> Callable[..., Any]:
             if isinstance(value, str | int):
                 return value
             raise FilterArgumentError("date needs a date", token=None)
-        if "%" in str(form) and any(len(part) > 5 for part in str(form).split("%")[1:]):
-            _refuse_wide(str(form))
+        _refuse_wide(str(form))
         return moment.strftime(str(form))
 
     return date_
@@ -161,9 +160,10 @@ def _moment(value: Any, now: datetime) -> date | None:
     try:
         if isinstance(value, int) or value.isdigit():
             return datetime.fromtimestamp(int(value), UTC).replace(tzinfo=None)
-        return parser.parse(value, default=datetime.combine(now.date(), time()))
+        found: date = parser.parse(value, default=datetime.combine(now.date(), time()))
     except (parser.ParserError, ValueError, OverflowError, OSError):
         return None
+    return found
 
 
 def _grouped(number: Decimal, places: int, style: tuple[str, str, bool], name: str) -> str:

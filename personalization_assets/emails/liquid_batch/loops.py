@@ -85,7 +85,7 @@ def _sequence(nodes: Nodes, e: LoopExpression, none_at_zero: bool) -> tuple[str,
         ]
         nodes.names.obstacle("has a loop that remembers where it stopped", e.token)
         code.line(f"{found} = chosen({', '.join(arguments)})")
-    if not source.is_list():
+    if source.type is None or not source.is_list():
         return found, None, False
     inner = source.type.value_type
     return found, inner.value_type if source.shared else inner, source.shared
@@ -119,9 +119,13 @@ def _turns(
     outer_lengths = list(names.scope.lengths)
     nodes.jumps.append(Jump(("break",), ("continue",)))
     names.scope.lengths.append(length)
-    with names.frame(frame, node.token), names.recording(loop.depth) as uses, names.block():
-        with code.apart() as lines:
-            nodes.block(node.block)
+    with (
+        names.frame(frame, node.token),
+        names.recording(loop.depth) as uses,
+        names.block(),
+        code.apart() as lines,
+    ):
+        nodes.block(node.block)
     names.scope.lengths.pop()
     nodes.jumps.pop()
     nodes.buffer = outer_buffer

@@ -9,8 +9,14 @@ from liquid.builtin.expressions import Path
 
 from personalization_assets.emails.liquid_batch.emitter import Code
 from personalization_assets.emails.liquid_batch.runtime import forloop
-from personalization_assets.emails.liquid_batch.scope import Frame, Loop, Scope, Uses, Value
-from personalization_assets.emails.liquid_batch.scope import line_of
+from personalization_assets.emails.liquid_batch.scope import (
+    Frame,
+    Loop,
+    Scope,
+    Uses,
+    Value,
+    line_of,
+)
 from personalization_assets.emails.liquid_batch.unsupported import UnsupportedError
 
 Key = tuple[Any, ...]
@@ -142,7 +148,7 @@ class Names:
         return path if self._is_constant_root(path) else None
 
     def _is_constant_root(self, path: Path) -> bool:
-        root = path.path[0]
+        root = str(path.path[0])
         if root not in self._constants:
             return False
         if self._contract is None or root not in self._contract:
@@ -254,7 +260,7 @@ class Names:
         return f"forloop({label}, {loop.length}, {loop.index}, {parent})"
 
     def _column(self, path: Path) -> tuple[Value, list[Any], Key | None]:
-        root = path.path[0]
+        root = str(path.path[0])
         counter = (
             f"{self.scope.counters}.get({self.code.constant(root)}, NOTHING)"
             if root in self.scope.found.counted
@@ -293,6 +299,5 @@ class Names:
 
 
 def _shares_items(kind: pa.DataType) -> bool:
-    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and pa.types.is_dictionary(
-        kind.value_type
-    )
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return bool(is_list and pa.types.is_dictionary(kind.value_type))

@@ -4,7 +4,7 @@ One method per kind of node, chosen by its exact class: a subclass that renders 
 known here, and its template is left to python-liquid.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from sys import getsizeof

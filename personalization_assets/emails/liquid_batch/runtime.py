@@ -90,7 +90,7 @@ def truthy(value: Any) -> bool:
 def _escape_text() -> Callable[[str], str]:
     try:
         # What `escape` calls for a text, without the wrapping that would be taken off again.
-        from markupsafe import _escape_inner
+        from markupsafe._speedups import _escape_inner
     except ImportError:
         return lambda text: str(escape(text))
     return _escape_inner

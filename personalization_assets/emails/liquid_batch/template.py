@@ -126,7 +126,7 @@ class CompiledTemplate:
         self.source = "\n".join(code.lines) + "\n"
         namespace: dict[str, Any] = dict(code.constants)
         compiled: CodeType = compile(self.source, f"<liquid {self.template.name}>", "exec")
-        exec(compiled, namespace)  # noqa: S102  # holds no text of the template, see emitter.py
+        exec(compiled, namespace)  # holds no text of the template, see emitter.py
         self._run = namespace["run"]
         self._loop_memos = nodes.memos
         self.report.loops = nodes.loops
@@ -231,9 +231,10 @@ class _Work:
         """A row with outputs that had nothing to print."""
         self._holes[row] = holes
 
-    def stop(self, row: int, status: str, reason: str) -> None:
+    def stop(self, row: int, status: str, reason: str) -> bytes | None:
         """A row that gets no text."""
         self._stopped[row] = (status, reason)
+        return None
 
     def look_at_clock(self) -> None:
         """Raise when the batch's time is over."""
