@@ -94,7 +94,16 @@ class CampaignFile(BaseModel):
     needs_personalisation: bool = Field(
         default=False, description="Only for people who agreed to personalisation"
     )
+    mailing_list: Name = Field(
+        default="newsletter",
+        alias="list",
+        description="Who unsubscribes from the list gets none of its promotional campaigns",
+    )
     holdout: float = Field(default=0.0, ge=0, lt=1, description="Share that is never mailed")
+    experiment: Name | None = Field(
+        default=None,
+        description="Another word here draws holdout and variants anew; default: campaign's name",
+    )
     sender: Sender | None = Field(default=None, alias="from", description="Default: the brand's")
     reply_to: Address | None = None
     utm: Utm = Utm()

@@ -1,6 +1,8 @@
 """What a user may set about e-mails. Only pydantic and the standard library."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class EmailsSettings(BaseModel):
@@ -24,10 +26,39 @@ class EmailsSettings(BaseModel):
         default=1, ge=0, le=100, description="Promotional mails per window: engagement dormant"
     )
     window_days: int = Field(
-        default=7, ge=1, le=365, description="Rolling window of the caps, in days"
+        default=7, ge=1, le=365, description="Rolling window of the caps, in local calendar days"
     )
     window_days_dormant: int = Field(
-        default=30, ge=1, le=365, description="Rolling window for dormant people, in days"
+        default=30,
+        ge=1,
+        le=365,
+        description="Rolling window for dormant people, in local calendar days",
+    )
+    uncapped_mails: tuple[str, ...] = Field(
+        default=("order_confirmation", "shipping_confirmation", "password_reset"),
+        description="Transactional mails of other systems, as the provider's events name them (* "
+        "stands for any text): they do not count against the caps",
+    )
+    global_holdout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of people who get no promotional mail at all"
+    )
+    global_holdout_salt: str = Field(
+        default="everything", min_length=1, description="Another word here draws them anew"
+    )
+    soft_bounces: int = Field(
+        default=3,
+        ge=0,
+        le=100,
+        description="Mails in a row that bounced softly until an address rests; 0: never",
+    )
+    soft_bounce_days: int = Field(
+        default=14, ge=1, le=365, description="Within so many days of the last of them"
+    )
+    soft_bounce_rest_days: int = Field(
+        default=30, ge=1, le=365, description="How long such an address rests, in days"
+    )
+    mail_role_accounts: bool = Field(
+        default=False, description="Promotional mail to info@, sales@ and the like, too"
     )
     default_hour: int = Field(
         default=10, ge=0, le=23, description="Local hour of sending for people without a best hour"
@@ -56,3 +87,11 @@ class EmailsSettings(BaseModel):
         le=1,
         description="Share of failed mails above which nothing is published",
     )
+
+    @model_validator(mode="after")
+    def _hours(self) -> Self:
+        if self.earliest_hour > self.latest_hour:
+            raise ValueError(
+                f"earliest_hour ({self.earliest_hour}) is after latest_hour ({self.latest_hour})"
+            )
+        return self
