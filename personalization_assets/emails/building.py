@@ -12,12 +12,8 @@ from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.campaigns import Campaign
 from personalization_assets.emails.handover import write_parquet
 from personalization_assets.emails.links import Signer
-from personalization_assets.emails.mail_context import (
-    context_sql,
-    mail_contract,
-    prepare,
-    profile_columns,
-)
+from personalization_assets.emails.contexts import contexts, prepare
+from personalization_assets.emails.mail_context import mail_contract, profile_columns
 from personalization_assets.emails.render import MAIL_COLUMNS, render, utm_query
 from personalization_assets.emails.settings import EmailsSettings
 from personalization_assets.emails.templates import MailTemplates, compile_variant
@@ -94,7 +90,7 @@ def _contexts(
     columns: dict[str, pa.DataType],
     chunk: int,
 ) -> Iterator[pa.RecordBatch]:
-    sql, parameters = context_sql(
+    yield from contexts(
         con,
         templates.campaign,
         templates.variant.name,
@@ -102,5 +98,5 @@ def _contexts(
         utm_query(templates),
         templates.customer_fields,
         columns,
+        chunk,
     )
-    yield from con.sql(sql, params=parameters).to_arrow_reader(chunk)

@@ -9,6 +9,8 @@ import pyarrow as pa
 from personalization_assets.emails.liquid_batch.runtime import NOTHING
 
 PathKey = tuple[str, ...]
+MOST_ENTRIES = 50_000
+"""Entries that are held as Python values before they are all let go."""
 MOST_DICTIONARIES = 12
 
 
@@ -70,19 +72,23 @@ class Columns:
 
 
 class Dictionaries:
-    """Values of Arrow dictionaries, read once however many batches share them."""
+    """Entries of Arrow dictionaries, each read when it is first used, however many batches share
+    the dictionary."""
 
     def __init__(self) -> None:
-        self.epoch = 0
-        """Changes when values are let go, and with them what was kept by their identity."""
-        self._read: dict[tuple[int, ...], tuple[pa.Array, list[Any]]] = {}
+        self._entries: dict[tuple[int, ...], tuple[pa.Array, dict[int | None, Any]]] = {}
 
     def read(self, array: pa.Array) -> list[Any]:
         """The values of an array; those of equal dictionary entries are the same object."""
         kind = array.type
         if pa.types.is_dictionary(kind):
-            entries = self._entries(array.dictionary)
-            return [None if i is None else entries[i] for i in array.indices.to_pylist()]
+            wanted = array.indices.to_pylist()
+            known = self._known(array.dictionary)
+            missing = [i for i in dict.fromkeys(wanted) if i not in known]
+            if missing:
+                read = self.read(array.dictionary.take(pa.array(missing)))
+                known.update(zip(missing, read, strict=True))
+            return [known[i] for i in wanted]
         if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and shares(kind):
             offsets = array.offsets.to_pylist()
             inner = self.read(array.values.slice(offsets[0], offsets[-1] - offsets[0]))
@@ -105,15 +111,17 @@ class Dictionaries:
         values: list[Any] = array.to_pylist()
         return values
 
-    def _entries(self, dictionary: pa.Array) -> list[Any]:
+    def _known(self, dictionary: pa.Array) -> dict[int | None, Any]:
         # A dictionary that batches share is the same memory; holding on to it keeps that so.
         place = (len(dictionary), *(b.address for b in dictionary.buffers() if b is not None))
-        if place not in self._read:
-            if len(self._read) >= MOST_DICTIONARIES:
-                self._read.clear()
-                self.epoch += 1
-            self._read[place] = (dictionary, self.read(dictionary))
-        return self._read[place][1]
+        held = sum(len(known) for _, known in self._entries.values())
+        if held > MOST_ENTRIES or (
+            place not in self._entries and len(self._entries) > MOST_DICTIONARIES
+        ):
+            self._entries.clear()
+        if place not in self._entries:
+            self._entries[place] = (dictionary, {None: None})
+        return self._entries[place][1]
 
 
 def shares(kind: pa.DataType) -> bool:

@@ -167,7 +167,8 @@ def _turns(
             code.add(lines)
             code.line(f"{text} = join({pieces})")
             guard = f" and {key} is not None" if item_part else ""
-            code.line(f"if holes == {before}{guard}: {memo}.put({whole}, {text})")
+            held = f", {item}" if shared else ""
+            code.line(f"if holes == {before}{guard}: {memo}.put({whole}, {text}{held})")
         code.line(f"{nodes.buffer}({text})")
 
 

@@ -37,23 +37,29 @@ class Memo(dict[Any, bytes]):
     `asked` and `missed` count look-ups. What is kept never changes what is rendered.
     """
 
-    __slots__ = ("asked", "limit", "missed", "size")
+    __slots__ = ("asked", "items", "limit", "missed", "size")
 
     def __init__(self, limit: int = MEMO_BYTES) -> None:
         super().__init__()
         self.limit = limit
         self.asked = self.missed = self.size = 0
+        self.items: list[Any] = []
+        """Items whose identity is in a key, so that no other object gets it."""
 
-    def put(self, key: Any, text: bytes) -> None:
-        """Keep a text after a miss."""
+    def put(self, key: Any, text: bytes, item: Any = None) -> None:
+        """Keep a text after a miss; `item` is held for as long as the text."""
         self.missed += 1
         if self.missed > LEARNING and self.useless:
             return
-        self.size += len(text) + 100
+        weight = len(text) + (100 if item is None else 1_000)
+        self.size += weight
         if self.size > self.limit:
             self.clear()
-            self.size = len(text) + 100
+            self.items.clear()
+            self.size = weight
         self[key] = text
+        if item is not None:
+            self.items.append(item)
 
     @property
     def useless(self) -> bool:

@@ -20,8 +20,8 @@ from liquid.template import BoundTemplate
 from personalization_assets.emails.liquid_batch.columns import Columns, Dictionaries, merged
 from personalization_assets.emails.liquid_batch.environment import AbortMail, BatchEnvironment
 from personalization_assets.emails.liquid_batch.nodes import PIECES, Nodes
-from personalization_assets.emails.liquid_batch.report import Report
-from personalization_assets.emails.liquid_batch.runtime import NOTHING, Memo
+from personalization_assets.emails.liquid_batch.report import LoopReport, Report
+from personalization_assets.emails.liquid_batch.runtime import LEARNING, NOTHING, Memo
 from personalization_assets.emails.liquid_batch.survey import survey
 from personalization_assets.emails.liquid_batch.unsupported import UnsupportedError
 
@@ -69,9 +69,8 @@ class CompiledTemplate:
         """The generated function, for whoever wants to read it."""
         self._contract = contract
         self._dictionaries = Dictionaries()
-        self._epoch = 0
-        self._memos: list[Memo] = []
         self._columns: list[tuple[str, ...]] = []
+        self._memos: list[tuple[Memo, LoopReport]] = []
         self._run: Callable[..., None] | None = None
         try:
             self._compile()
@@ -128,7 +127,7 @@ class CompiledTemplate:
         compiled: CodeType = compile(self.source, f"<liquid {self.template.name}>", "exec")
         exec(compiled, namespace)  # holds no text of the template, see emitter.py
         self._run = namespace["run"]
-        self._loop_memos = nodes.memos
+        self._memos = nodes.memos
         self.report.loops = nodes.loops
 
     # --- rendering -------------------------------------------------------------------------------
@@ -146,10 +145,6 @@ class CompiledTemplate:
         columns = batch if isinstance(batch, Columns) else Columns(batch, self._dictionaries)
         work = _Work(len(columns), seconds)
         if self._run is not None:
-            if columns.dictionaries.epoch != self._epoch:
-                for memo, _ in self._loop_memos:
-                    memo.clear()
-                self._epoch = columns.dictionaries.epoch
             values = [columns.values(path) for path in self._columns]
             self._go(work, values, columns.row)
         else:
@@ -184,6 +179,8 @@ class CompiledTemplate:
             return self._send_back(work, row, row_of, error)
 
         self._run(work.count, values, work.texts.append, work.notice, fail, work.look_at_clock)
+        for memo, loop in self._memos:
+            loop.repeats = not (memo.useless and memo.missed > LEARNING)
 
     def _send_back(
         self,
