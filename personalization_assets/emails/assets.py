@@ -6,7 +6,7 @@ from pathlib import Path
 
 from personalization_assets.emails.contracts import Audience, Batches, Deliveries, Suppressions
 from personalization_assets.emails.links import load_signer
-from personalization_assets.emails.suppression_list import read_list, suppressions_sql
+from personalization_assets.emails.suppression_list import read_list, read_role_accounts, suppress
 from personalization_assets.errors import UserError
 from personalization_assets.tables import Query, Run, table_asset
 
@@ -16,12 +16,12 @@ PARTS = ".rendered"
 @table_asset(contract=Suppressions, deps=["emails/suppression_signals"], kinds={"python", "sql"})
 def suppressions(run: Run) -> Query:
     """Signals of the mail provider, and the shop's own list."""
+    from personalization_assets.emails.campaigns import load_campaigns
+
     listed = read_list(run.settings.data_dir / "suppressions.csv")
-    run.con.register("listed_rows", listed.to_arrow())
-    run.con.execute("CREATE OR REPLACE TEMP TABLE listed AS SELECT * FROM listed_rows")
-    run.con.unregister("listed_rows")
+    campaigns = load_campaigns(run.settings.campaigns_dir)
     run.metadata(listed=listed.height)
-    return Query(suppressions_sql())
+    return Query(suppress(run.con, listed, campaigns))
 
 
 @table_asset(
@@ -30,6 +30,7 @@ def suppressions(run: Run) -> Query:
         "profiles/golden_profiles",
         "emails/suppressions",
         "standardized/email_events",
+        "standardized/preferences",
     ],
     kinds={"python", "sql"},
 )
@@ -47,6 +48,7 @@ def audience(run: Run) -> Query:
             run.settings.emails,
             run.as_of,
             own_deliveries=run.exists("emails.deliveries"),
+            role_accounts=read_role_accounts(run.settings.data_dir / "role_accounts.csv"),
         )
     )
 

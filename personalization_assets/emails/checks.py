@@ -44,8 +44,9 @@ def nobody_against_their_will(warehouse: dg.ResourceParam[Warehouse]) -> dg.Asse
         JOIN profiles.golden_profiles p ON p.customer_id = b.customer_id
         LEFT JOIN emails.suppressions s ON s.email = lower(trim(b.to_email))
         WHERE (a.kind = 'promotional' AND p.consent_email_marketing IS DISTINCT FROM true)
-           OR (s.email IS NOT NULL
-               AND (a.kind = 'promotional' OR s.reason IN ('hard_bounce', 'list')))
+           OR s.stops = 'everything'
+           OR (a.kind = 'promotional'
+               AND (s.stops = 'promotional' OR list_contains(s.lists, a.mailing_list)))
         """,
     )
     return dg.AssetCheckResult(passed=wrong == 0, metadata={"mails": wrong})

@@ -13,6 +13,10 @@ RULES = [
     "complaint",
     "unsubscribe",
     "list",
+    "soft_bounce",
+    "unsubscribe_list",
+    "role_account",
+    "global_holdout",
     "again_after_days",
     "same_address",
     "cap",
@@ -22,16 +26,28 @@ RULES = [
 
 
 class Suppressions(pa.DataFrameModel):
-    """Addresses that get no mail, with the strongest reason: what the mail provider reported, and
-    the shop's own list (data/suppressions.csv). Unsubscribes end with a later opt-in."""
+    """Addresses that get no mail or not all of it, with the strongest reason: what the mail
+    provider reported, and the shop's own list (data/suppressions.csv). Unsubscribes end with a
+    later opt-in, the rest after soft bounces with time or a delivery."""
 
     email: str = pa.Field(unique=True, description="The address, in small letters")
     reason: str = pa.Field(
-        isin=["hard_bounce", "complaint", "list", "unsubscribe"],
-        description="Strongest reason: hard_bounce, complaint, list, then unsubscribe",
+        isin=["hard_bounce", "list", "complaint", "unsubscribe", "soft_bounce", "unsubscribe_list"],
+        description="Strongest reason: hard_bounce, list (the shop's), complaint, unsubscribe, "
+        "soft_bounce, then unsubscribe_list",
     )
     since: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
         nullable=True, description="Since when, where known (UTC)"
+    )
+    until: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        nullable=True, description="When it ends by itself (UTC); only for soft_bounce"
+    )
+    stops: str = pa.Field(
+        isin=["everything", "promotional", "lists"],
+        description="What it stops: everything, promotional mail, or promotional mail of `lists`",
+    )
+    lists: pl.List(pl.String) = pa.Field(  # type: ignore[valid-type]
+        description="Mailing lists that the address unsubscribed from, by name"
     )
 
     class Config:
@@ -42,7 +58,7 @@ class Suppressions(pa.DataFrameModel):
             "room": "emails",
             "key": ["email"],
             "grain": "one row per suppressed address",
-            "version": 1,
+            "version": 2,
             "owner": "team:crm",
             "pii": True,
         }
@@ -57,29 +73,54 @@ class Audience(pa.DataFrameModel):
     decision: str = pa.Field(isin=DECISIONS, description="send, or why not")
     rule: str = pa.Field(isin=RULES, description="The rule that decided")
     detail: str = pa.Field(description="The numbers behind the decision, in words")
+    since: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        nullable=True,
+        description="Since when the address is suppressed, or when the same mail last went out "
+        "(UTC)",
+    )
     variant: str = pa.Field(description="Arm of the campaign's test, by stable hash")
     send_id: str = pa.Field(
         str_matches="^[0-9a-f]{32}$",
         description="Id of the mail: md5 of campaign, customer and day of the run",
     )
     send_at: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
-        nullable=True, description="When to send (UTC): the person's best hour; only for send"
+        nullable=True,
+        description="When to send (UTC): the person's best hour, a transactional mail at once; "
+        "only for send",
     )
     priority: int = pa.Field(ge=0, description="The campaign's priority; higher goes first")
     kind: str = pa.Field(
         isin=["promotional", "transactional"], description="promotional or transactional"
     )
+    mailing_list: str = pa.Field(
+        nullable=True, description="List that the campaign belongs to; empty for transactional"
+    )
     personalised: bool = pa.Field(
         description="Whether the mail may use behaviour; without consent it shows best sellers"
     )
     mails_before: int = pa.Field(
-        ge=0, nullable=True, description="Promotional mails to the address in the window before"
+        ge=0,
+        nullable=True,
+        description="Promotional mails to the person or the address in the window before this "
+        "run; empty for mails that no cap counts",
+    )
+    place: int = pa.Field(
+        ge=1,
+        nullable=True,
+        description="Which of this run's promotional mails to the address it is, by priority; "
+        "empty where an earlier rule decided",
     )
     mails_allowed: int = pa.Field(
         ge=0, nullable=True, description="Promotional mails that the window allows"
     )
     window_days: int = pa.Field(
-        ge=1, nullable=True, description="Length of the window", metadata={"unit": "days"}
+        ge=1,
+        nullable=True,
+        description="Length of the window that ends on the day of sending, local calendar days",
+        metadata={"unit": "days"},
+    )
+    as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        description="Time of the run that decided (UTC)"
     )
 
     class Config:
@@ -90,7 +131,7 @@ class Audience(pa.DataFrameModel):
             "room": "emails",
             "key": ["campaign", "customer_id"],
             "grain": "one row per campaign and candidate",
-            "version": 1,
+            "version": 2,
             "owner": "team:crm",
             "pii": False,
         }

@@ -75,7 +75,9 @@ SELECT customer_id, r.rank::BIGINT AS rank, 'P' || ((p.i * 7 + r.rank * 3) % 60)
 FROM (SELECT *, row_number() OVER (ORDER BY customer_id) - 1 AS i FROM profiles.golden_profiles) p,
      range(1, 11) r(rank)
 WHERE p.i % 6 <> 0;
-CREATE TABLE emails.suppressions (email VARCHAR, reason VARCHAR, since TIMESTAMP);
+CREATE TABLE emails.suppressions (
+    email VARCHAR, reason VARCHAR, since TIMESTAMP, until TIMESTAMP,
+    stops VARCHAR DEFAULT 'everything', lists VARCHAR[] DEFAULT []);
 """
 
 

@@ -14,7 +14,7 @@ from personalization_assets.emails.audience import decide
 from personalization_assets.emails.campaigns import Campaign, CampaignFile
 from personalization_assets.emails.handover import hand_over
 from personalization_assets.emails.settings import EmailsSettings
-from personalization_assets.emails.suppression_list import suppressions_sql
+from personalization_assets.emails.suppression_list import REASONS, SCHEMA, suppress
 from personalization_assets.errors import UserError
 from personalization_tests.emails.conftest import Shop
 from personalization_tests.emails.shop import AS_OF, PROJECT, make_shop, publish
@@ -73,8 +73,8 @@ def test_each_rule_decides(con: duckdb.DuckDBPyConnection) -> None:
     change(con, 4, "email = 'not an address'")
     for person, reason in ((5, "hard_bounce"), (6, "complaint"), (8, "unsubscribe"), (9, "list")):
         con.execute(
-            "INSERT INTO emails.suppressions VALUES (?, ?, NULL)",
-            [f"p{person}@mail.example.com", reason],
+            "INSERT INTO emails.suppressions (email, reason, stops) VALUES (?, ?, ?)",
+            [f"p{person}@mail.example.com", reason, dict(REASONS)[reason]],
         )
     change(con, 11, "email = 'P10@Mail.example.com'")
     change(con, 12, "engagement_level = 'low'")
@@ -110,8 +110,9 @@ def test_transactional_mail_ignores_caps_and_consent_but_not_bounces(
     for days in (1, 2, 3):
         event(con, 1, days)
     con.execute(
-        """INSERT INTO emails.suppressions VALUES ('p2@mail.example.com', 'hard_bounce', NULL),
-           ('p3@mail.example.com', 'unsubscribe', NULL)"""
+        """INSERT INTO emails.suppressions (email, reason, stops) VALUES
+           ('p2@mail.example.com', 'hard_bounce', 'everything'),
+           ('p3@mail.example.com', 'unsubscribe', 'promotional')"""
     )
     found = decisions(con, campaign("receipt", kind="transactional"))
     assert found["receipt", 1] == ("send", "all_rules_passed")
@@ -244,10 +245,9 @@ def test_suppressions_come_from_events_and_end_with_an_opt_in(
     )
     sql = (PROJECT / "dbt_like_sql" / "emails" / "suppression_signals.sql").read_text()
     publish(con, "emails.suppression_signals", sql)
-    listed = pl.DataFrame({"email": ["p7@mail.example.com"], "since": [None]}).to_arrow()
-    con.register("listed", listed)
-    rows = con.execute(suppressions_sql()).fetchall()
-    assert {int(email[1 : email.index("@")]): reason for email, reason, _ in rows} == {
+    listed = pl.DataFrame({"email": ["p7@mail.example.com"], "since": [None]}, schema=SCHEMA)
+    rows = con.execute(suppress(con, listed, [])).fetchall()
+    assert {int(email[1 : email.index("@")]): reason for email, reason, *_ in rows} == {
         1: "hard_bounce",
         3: "unsubscribe",
         5: "complaint",
