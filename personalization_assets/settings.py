@@ -95,6 +95,13 @@ class Settings(BaseModel):
         return self.data_dir / "exports"
 
     @cached_property
+    def mails_dir(self) -> Path:
+        """Folder of rendered mails, a folder per run."""
+        if self.warehouse:
+            return self.warehouse_file.with_name(f"{self.warehouse_file.stem}-mails")
+        return self.data_dir / "mails"
+
+    @cached_property
     def truth_file(self) -> Path:
         """Who is who, where somebody knows; may be absent. The sample's lies with its sources."""
         return self.truth or self.sources_file.parent / "landing" / "truth" / "truth.csv"

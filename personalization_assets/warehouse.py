@@ -28,6 +28,11 @@ class Query(str):
     """A SELECT whose rows stay inside DuckDB on their way into a table."""
 
 
+class FileQuery(Query):
+    """A SELECT over files that are published with it: the table is a view, and the rows stay in the
+    files. For rows that are too large for the warehouse file."""
+
+
 Rows: TypeAlias = Union[pl.DataFrame, "arrow.Table", "arrow.RecordBatchReader", Query]
 
 
@@ -154,10 +159,15 @@ def stage(
     """Write rows to `<table>__new`, columns by name, and return that name.
 
     With `columns`, the staged table has exactly these, typed; without, whatever the query gives.
+    A `FileQuery` becomes a view.
     """
     schema, name = table.split(".")
     staged = f'"{schema}"."{name}__new"'
     con.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+    if isinstance(rows, FileQuery):
+        typed = ", ".join(f'"{c.name}"::{c.duckdb_type} AS "{c.name}"' for c in columns) or "*"
+        con.execute(f"CREATE OR REPLACE VIEW {staged} AS SELECT {typed} FROM ({rows})")
+        return staged
     if isinstance(rows, Query):
         source = f"({rows})"
     else:
@@ -185,14 +195,28 @@ def swap(
 ) -> None:
     """Put `<table>__new` in the place of `<table>`; call it inside the transaction that staged."""
     schema, name = table.split(".")
-    con.execute(f'DROP TABLE IF EXISTS "{schema}"."{name}"')
-    con.execute(f'ALTER TABLE "{schema}"."{name}__new" RENAME TO "{name}"')
+    old, new = _kind_of(con, schema, name), _kind_of(con, schema, f"{name}__new")
+    if old:
+        con.execute(f'DROP {old} "{schema}"."{name}"')
+    con.execute(f'ALTER {new} "{schema}"."{name}__new" RENAME TO "{name}"')
     if description:
-        con.execute(f'COMMENT ON TABLE "{schema}"."{name}" IS {_text(description)}')
+        con.execute(f'COMMENT ON {new} "{schema}"."{name}" IS {_text(description)}')
     for column in columns:
         if column.description:
             target = f'"{schema}"."{name}"."{column.name}"'
             con.execute(f"COMMENT ON COLUMN {target} IS {_text(column.description)}")
+
+
+def _kind_of(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:
+    """TABLE, VIEW, or nothing where there is neither."""
+    found = con.execute(
+        "SELECT table_type FROM information_schema.tables WHERE table_catalog = current_database()"
+        " AND table_schema = ? AND table_name = ?",
+        [schema, name],
+    ).fetchall()
+    if not found:
+        return ""
+    return "VIEW" if found[0][0] == "VIEW" else "TABLE"
 
 
 @contextmanager

@@ -2,13 +2,17 @@
 
 import shutil
 from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from personalization_assets.emails.contracts import Audience, Batches, Deliveries, Suppressions
 from personalization_assets.emails.links import load_signer
 from personalization_assets.emails.suppression_list import read_list, read_role_accounts, suppress
 from personalization_assets.errors import UserError
 from personalization_assets.tables import Query, Run, table_asset
+from personalization_assets.warehouse import FileQuery
+
+if TYPE_CHECKING:
+    from personalization_assets.emails.building import BatchReport
 
 PARTS = ".rendered"
 
@@ -70,6 +74,7 @@ def batches(run: Run) -> Query:
     from personalization_assets.emails.brand import load_brand
     from personalization_assets.emails.building import compile_all, render_parts
     from personalization_assets.emails.campaigns import load_campaigns
+    from personalization_assets.emails.storage import MailStore, select_mails
 
     settings = run.settings
     brand = load_brand(settings.data_dir / "brand.yaml")
@@ -78,45 +83,77 @@ def batches(run: Run) -> Query:
             f"{settings.data_dir / 'brand.yaml'}: currency is {brand.currency}, but prices are "
             f"kept in {settings.base_currency} (setting base_currency): make the two the same."
         )
-    campaigns = load_campaigns(settings.campaigns_dir)
-    compiled = compile_all(run.con, campaigns, brand, settings.emails, run.as_of)
-    folder = settings.exports_dir / PARTS
-    signer = load_signer(settings.data_dir / ".secret" / "link_key")
-    report = render_parts(run.con, compiled, settings.emails, signer, run.as_of, folder)
-    run.progress(f"rendered {report.total:,} e-mails of {len(report.rows)} campaigns")
+    store = MailStore(settings.mails_dir)
+    dropped = store.drop_bodies(run.as_of, settings.emails.keep_bodies_days)
+    if dropped:
+        run.log.info(
+            "%d runs are older than %d days: the text of their mails was dropped",
+            dropped,
+            settings.emails.keep_bodies_days,
+        )
+    compiled = compile_all(
+        run.con, load_campaigns(settings.campaigns_dir), brand, settings.emails, run.as_of
+    )
     if not compiled:
         return Query(_no_mails(run.as_of))
-    parts = f"read_parquet('{_quoted(folder)}/*.parquet')"
+    signer = load_signer(settings.data_dir / ".secret" / "link_key")
+    folder = store.begin(run.as_of)
+    report = render_parts(
+        run.con, compiled, settings.emails, signer, run.as_of, folder, run.progress
+    )
+    run.progress(f"rendered {report.total:,} e-mails of {len(report.rows)} campaigns")
+    _say_what_is_slow(run, report)
+    _judge_mails(run, select_mails(report.parts))
+    done = store.finish(folder)
+    return FileQuery(select_mails(done / part.name for part in report.parts))
+
+
+def _say_what_is_slow(run: Run, report: "BatchReport") -> None:
+    """Templates, or mails, that had to be rendered the long way."""
+    for (campaign, variant, part), template in sorted(report.templates.items()):
+        for advice in template.advice:
+            run.log.info("%s, variant %s, %s: %s", campaign, variant, part, advice)
+    sent_back = sum(template.sent_back for template in report.templates.values())
+    run.metadata(parts_rendered_by_python_liquid=sent_back)
+
+
+def _judge_mails(run: Run, mails: str) -> None:
+    """Count what was rendered; warn of mails that Gmail cuts.
+
+    Raises:
+        UserError: too many mails failed.
+    """
+    settings = run.settings.emails
     counts = dict(
-        run.con.execute(f"SELECT status, count(*) FROM {parts} GROUP BY 1 ORDER BY 1").fetchall()
+        run.con.execute(f"SELECT status, count(*) FROM ({mails}) GROUP BY 1 ORDER BY 1").fetchall()
     )
     failed, total = counts.get("error", 0), sum(counts.values())
     reasons = run.con.execute(
-        f"SELECT campaign, reason, count(*) FROM {parts} WHERE status = 'error'"
+        f"SELECT campaign, reason, count(*) FROM ({mails}) WHERE status = 'error'"
         " GROUP BY ALL ORDER BY 3 DESC, 1, 2 LIMIT 3"
     ).fetchall()
     for campaign, reason, number in reasons:
         run.log.warning("%s: %d mails could not be rendered: %s", campaign, number, reason)
-    if total and failed / total > settings.emails.max_error_share:
+    if total and failed / total > settings.max_error_share:
         raise UserError(
             f"{failed:,} of {total:,} mails could not be rendered, above the limit of "
-            f"{settings.emails.max_error_share:.0%} (setting emails.max_error_share); most often "
+            f"{settings.max_error_share:.0%} (setting emails.max_error_share); most often "
             f"{reasons[0][1]} in campaign {reasons[0][0]}: correct the template and run again."
         )
     large = run.con.execute(
-        f"SELECT campaign, count(*), max(bytes) FROM {parts} WHERE bytes > ? GROUP BY 1 ORDER BY 1",
-        [settings.emails.clip_bytes],
+        f"SELECT campaign, count(*), max(bytes) FROM ({mails}) WHERE bytes > ?"
+        " GROUP BY 1 ORDER BY 1",
+        [settings.clip_bytes],
     ).fetchall()
     for campaign, number, size in large:
         run.log.warning(
             "%s: %d mails are above %d KB (largest %d KB); Gmail cuts them: show fewer products",
             campaign,
             number,
-            settings.emails.clip_bytes // 1024,
+            settings.clip_bytes // 1024,
             size // 1024,
         )
     run.metadata(**{f"mails_{status}": number for status, number in counts.items()})
-    return Query(f"SELECT * FROM {parts} ORDER BY send_id")
 
 
 @table_asset(
@@ -133,10 +170,6 @@ def deliveries(run: Run) -> Query:
     shutil.rmtree(run.settings.exports_dir / PARTS, ignore_errors=True)
     run.metadata(**{f"handed_over_{name}": number for name, number in counts.items()})
     return Query(sql)
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 def _no_mails(as_of: datetime) -> str:

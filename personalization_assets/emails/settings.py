@@ -72,6 +72,18 @@ class EmailsSettings(BaseModel):
         default=90, ge=1, le=3650, description="Window over which best sellers are counted, in days"
     )
     chunk_rows: int = Field(default=256, ge=1, le=10_000, description="Mails rendered at a time")
+    chunk_seconds: float = Field(
+        default=60.0, gt=0, description="Processor time that a chunk may take before the run stops"
+    )
+    workers: int = Field(
+        default=0, ge=0, le=64, description="Processes that render a large batch; 0: one per core"
+    )
+    parallel_from: int = Field(
+        default=10_000, ge=1, description="Mails of a run from which on several processes render"
+    )
+    keep_bodies_days: int = Field(
+        default=90, ge=1, le=3650, description="Days after which a mail's text is dropped"
+    )
     clip_bytes: int = Field(
         default=102 * 1024, ge=1024, description="HTML size above which Gmail cuts a mail (bytes)"
     )
