@@ -13,6 +13,7 @@ network, a file or the clock.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from io import StringIO
 from typing import Any, ClassVar, Literal, TextIO
 
 from liquid import DictLoader, Environment, Mode, Token, TokenStream, Undefined
@@ -24,6 +25,7 @@ from liquid.builtin.tags.for_tag import ForNode, ForTag
 from liquid.builtin.tags.tablerow_tag import TablerowNode, TablerowTag
 from liquid.context import RenderContext
 from liquid.expression import Expression
+from liquid.output import LimitedStringIO
 from liquid.stringify import to_liquid_string
 from liquid.tag import Tag
 from liquid.template import BoundTemplate
@@ -46,6 +48,29 @@ class Limits:
     """Size of the text, in UTF-8."""
     depth: int = 30
     """Loops and partials within each other."""
+
+
+class BatchContext(RenderContext):
+    """A context whose limited buffers leave line breaks alone, as its unlimited ones do."""
+
+    __slots__ = ()
+
+    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        """A buffer for a part of the text, limited to what the rest of it leaves."""
+        if self.env.output_stream_limit is None:
+            return StringIO()
+        before = buf.size if isinstance(buf, LimitedStringIO) else 0
+        return LimitedStringIO(limit=self.env.output_stream_limit - before, newline="")
+
+
+class BatchTemplate(BoundTemplate):
+    """A template that renders in a `BatchContext`."""
+
+    context_class = BatchContext
+
+    def _get_buffer(self) -> StringIO:
+        limit = self.env.output_stream_limit
+        return StringIO() if limit is None else LimitedStringIO(limit=limit, newline="")
 
 
 class CountingOutputNode(OutputNode):
@@ -183,6 +208,7 @@ class BatchEnvironment(Environment):
     """
 
     context_depth_limit: ClassVar[int] = 30
+    template_class = BatchTemplate
 
     def __init__(
         self,

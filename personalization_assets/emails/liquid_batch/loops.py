@@ -163,12 +163,20 @@ def _turns(
         code.line(f"if {text} is None:")
         with code.indented():
             pieces, before = code.name("pieces"), code.name("before")
+            if uses.captures:
+                code.line(f"{before}c = captured")
             code.line(f"{before} = holes; {pieces} = []; {append} = {pieces}.append")
             code.add(lines)
             code.line(f"{text} = join({pieces})")
             guard = f" and {key} is not None" if item_part else ""
             held = f", {item}" if shared else ""
             code.line(f"if holes == {before}{guard}: {memo}.put({whole}, {text}{held})")
+            if uses.captures:
+                code.line(f"{memo}.captured[{whole}] = captured - {before}c")
+        if uses.captures:
+            code.line("else:")
+            with code.indented():
+                code.line(f"captured += {memo}.captured.get({whole}, 0)")
         code.line(f"{nodes.buffer}({text})")
 
 
@@ -187,7 +195,9 @@ def _key(
 ) -> tuple[list[str], str]:
     """What a body's text depends on: variables, and an expression for the item (or "")."""
     parts = [
-        LOOP_PROPERTIES[name][0].format(i=loop.index, n=loop.length) for name in uses.properties
+        LOOP_PROPERTIES[name][0].format(i=loop.index, n=loop.length)
+        for name in uses.properties
+        if name in LOOP_PROPERTIES
     ]
     parts += list(uses.columns)
     if not uses.fields and not uses.whole_item:

@@ -8,7 +8,6 @@ import pyarrow as pa
 from liquid.builtin.expressions import Path
 
 from personalization_assets.emails.liquid_batch.emitter import Code
-from personalization_assets.emails.liquid_batch.runtime import forloop
 from personalization_assets.emails.liquid_batch.scope import (
     Frame,
     Loop,
@@ -49,7 +48,6 @@ class Names:
         self.recorders: list[tuple[Uses, int, int, int]] = []
         self._contract, self._constants = contract, constants
         self._blocks: list[tuple[dict[Key, Value], set[str]]] = [({}, set())]
-        code.constants["forloop"] = forloop
 
     # --- where we are ----------------------------------------------------------------------------
 
@@ -173,6 +171,8 @@ class Names:
             return self._local(root, path), rest, None
         argument = self._argument(root)
         if argument is not None:
+            if argument[0].loop is not None:
+                return self._forloop(argument[0].loop, rest, path)
             self._use(*argument, path, -1, None, rest)
             return argument[0], rest, self._key(argument[0].code, rest)
         return self._column(path)
@@ -240,24 +240,23 @@ class Names:
     def _forloop(
         self, loop: Loop, rest: list[Any], path: Path
     ) -> tuple[Value, list[Any], Key | None]:
-        while rest and rest[0] == "parentloop" and loop.parent is not None:
+        loop.used = True
+        while rest and rest[0] == "parentloop":
+            if loop.parent is None:
+                return Value("NOTHING"), rest[1:], None
             loop, rest = loop.parent, rest[1:]
-        known = LOOP_PROPERTIES.get(rest[0]) if len(rest) == 1 else None
         for uses, *_ in self.recorders:
-            if known and loop.depth == uses.depth:
+            if loop.depth == uses.depth and rest:
                 uses.properties[rest[0]] = None
             elif loop.depth <= uses.depth:
                 uses.obstacles.append(f"uses {path} at line {line_of(path.token)}")
-        if known:
-            return Value(known[0].format(i=loop.index, n=loop.length), type=known[1]), [], None
-        return Value(self._loop_object(loop)), rest, None
-
-    def _loop_object(self, loop: Loop | None) -> str:
-        if loop is None:
-            return "NOTHING"
-        label = self.code.constant(loop.label)
-        parent = self._loop_object(loop.parent)
-        return f"forloop({label}, {loop.length}, {loop.index}, {parent})"
+        if len(rest) == 1 and rest[0] == "name":
+            return Value(self.code.constant(loop.label)), [], None
+        if len(rest) != 1 or rest[0] not in LOOP_PROPERTIES:
+            # The object is an iterator: whoever goes through it takes the loop's items away.
+            raise UnsupportedError(f"{path}, which is no property of the loop,", path.token)
+        source, kind = LOOP_PROPERTIES[rest[0]]
+        return Value(source.format(i=loop.index, n=loop.length), type=kind), [], None
 
     def _column(self, path: Path) -> tuple[Value, list[Any], Key | None]:
         root = str(path.path[0])

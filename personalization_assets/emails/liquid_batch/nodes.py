@@ -93,6 +93,7 @@ class Nodes:
         self.memos: list[tuple[Memo, LoopReport]] = []
         self.jumps: list[Jump | None] = []
         self.buffer, self.muted = "a", False
+        self.buffers: list[str] = []
         self.loop_depth = self.locals = 0
         self.partials: list[str] = [template.name]
         self._text: list[bytes] = []
@@ -170,8 +171,10 @@ class Nodes:
         pieces, append = self.code.name("pieces"), self.code.name("append")
         self.code.line(f"{pieces} = []; {append} = {pieces}.append")
         self.buffer, self.muted = append, False
+        self.buffers.append(pieces)
         yield pieces
         self.flush()
+        self.buffers.pop()
         self.buffer, self.muted = outer
 
     def block(self, block: BlockNode) -> None:
@@ -368,8 +371,14 @@ class Nodes:
         text = f"join({pieces}).decode()"
         self.code.line(f"{variable} = {f'Markup({text})' if self.env.autoescape else text}")
         self._limit_size(variable)
+        self._count_output(f"len({variable}) * 4")
+
+    def _count_output(self, size: str) -> None:
+        """What a buffer of its own held counts against the limit on output, kept or not."""
         if self.env.output_stream_limit:
-            self.code.line(f"captured += len({variable}) * 4")
+            self.code.line(f"captured += {size}")
+            for uses, *_ in self.names.recorders:
+                uses.captures = True
 
     def if_changed(self, node: IfChangedNode) -> None:
         """`ifchanged`: a block, unless it gives the same text as the last one did."""
@@ -378,6 +387,7 @@ class Nodes:
             self.block(node.block)
         text, last = self.code.name("text"), self.names.scope.changed
         self.code.line(f"{text} = join({pieces})")
+        self._count_output(f"len({text})")
         self.code.line(f"if {text}.decode() != {last}:")
         with self.code.indented():
             self.code.line(f"{last} = {text}.decode()")
@@ -427,6 +437,8 @@ class Nodes:
         if way is None:
             self.code.line("raise FallbackError")
             return
+        for pieces in self.buffers:
+            self._count_output(f"sum(map(len, {pieces}))")
         for line in way.leave if isinstance(node, BreakNode) else way.next_turn:
             self.code.line(line)
 
@@ -434,6 +446,9 @@ class Nodes:
         """`abort_message`: the mail ends, with a reason."""
         self.flush()
         self.names.obstacle("uses abort_message", node.token)
+        limit = self.env.output_stream_limit
+        if limit:
+            self.code.line(f"if sum(map(len, pieces)) + captured > {limit:d}: raise FallbackError")
         reason = self.expressions.value(node.reason)
         self.code.line(f"raise AbortMail(str({reason.code}))")
 

@@ -10,7 +10,7 @@ from liquid.builtin.tags.render_tag import RenderNode
 from liquid.exceptions import TemplateNotFoundError
 from liquid.template import BoundTemplate
 
-from personalization_assets.emails.liquid_batch.scope import Frame, Value
+from personalization_assets.emails.liquid_batch.scope import Frame, Loop, Value
 from personalization_assets.emails.liquid_batch.survey import partial_of, survey
 from personalization_assets.emails.liquid_batch.unsupported import UnsupportedError
 
@@ -33,12 +33,12 @@ def include(nodes: Nodes, node: IncludeNode) -> None:
         _included(nodes, node, partial, given)
         return
     code, key = nodes.code, str(node.alias or partial.name.split(".")[0])
-    value = _argument(nodes, node.var)
+    with nodes.names.frame(Frame(given), node.token):
+        value = _argument(nodes, node.var)
     each, item = code.name("each"), code.name("item")
     # One item or many: a list of one is gone through like many.
-    code.line(
-        f"{each} = {value.code} if isinstance({value.code}, (tuple, list)) else [{value.code}]"
-    )
+    many = f"isinstance({value.code}, (tuple, list))"
+    code.line(f"{each} = {value.code} if {many} else [{value.code}]")
     _check_limit(nodes, f"len({each})")
     code.line(f"for {item} in {each}:")
     nodes.names.obstacle("includes a partial for a list", node.token)
@@ -96,18 +96,21 @@ def render(nodes: Nodes, node: RenderNode) -> None:
     length = code.name("length")
     code.line(f"{length} = len({each})")
     _check_limit(nodes, length)
-    label = code.constant(key)
-    counter = code.name("forloop")
     nodes.names.obstacle("renders a partial for a list", node.token)
+    nodes.loop_depth += 1
+    loop = Loop(key, item, index, length, key, nodes.loop_depth, None)
     # All turns share one context: what the first one sets, the second one sees.
-    names = {**given, "forloop": Value(counter), key: Value(item)}
+    names = {**given, "forloop": Value("", loop=loop), key: Value(item)}
     with nodes.scope(found, [names, *outer], partial=True):
         code.line(f"for {index}, {item} in enumerate({each}):")
         with code.indented(), nodes.names.block():
-            # Without a list there is no loop, and `forloop` is whatever it is outside of one.
-            code.line(f"if not {many}: raise FallbackError")
-            code.line(f"{counter} = forloop({label}, {length}, {index}, NOTHING)")
-            _nodes_of(nodes, partial, node)
+            with code.apart() as lines:
+                _nodes_of(nodes, partial, node)
+            if loop.used:
+                # Without a list there is no loop, and `forloop` is whatever it is outside of one.
+                code.line(f"if not {many}: raise FallbackError")
+            code.add(lines or ["pass"])
+    nodes.loop_depth -= 1
 
 
 def _argument(nodes: Nodes, e: Any) -> Value:

@@ -5,7 +5,6 @@ from typing import Any
 
 from liquid import Undefined, escape
 from liquid.builtin.expressions.logical import is_truthy
-from liquid.builtin.tags.for_tag import ForLoop
 from liquid.context import RenderContext
 from liquid.limits import to_int
 from liquid.stringify import to_liquid_string
@@ -37,13 +36,15 @@ class Memo(dict[Any, bytes]):
     `asked` and `missed` count look-ups. What is kept never changes what is rendered.
     """
 
-    __slots__ = ("asked", "items", "limit", "missed", "size")
+    __slots__ = ("asked", "captured", "held", "limit", "missed", "size")
 
     def __init__(self, limit: int = MEMO_BYTES) -> None:
         super().__init__()
         self.limit = limit
         self.asked = self.missed = self.size = 0
-        self.items: list[Any] = []
+        self.captured: dict[Any, int] = {}
+        """What making a text counted against the limit on output beside its length."""
+        self.held: list[Any] = []
         """Items whose identity is in a key, so that no other object gets it."""
 
     def put(self, key: Any, text: bytes, item: Any = None) -> None:
@@ -55,11 +56,12 @@ class Memo(dict[Any, bytes]):
         self.size += weight
         if self.size > self.limit:
             self.clear()
-            self.items.clear()
+            self.held.clear()
+            self.captured.clear()
             self.size = weight
         self[key] = text
         if item is not None:
-            self.items.append(item)
+            self.held.append(item)
 
     @property
     def useless(self) -> bool:
@@ -168,10 +170,3 @@ def chosen(
     stops[key] = last
     found = found[first:last]
     return found[::-1] if is_reversed else found
-
-
-def forloop(name: str, length: int, index: int, parent: Any) -> ForLoop:
-    """`forloop` as an object, for templates that use it whole."""
-    loop = ForLoop(name, iter(()), length, parent)
-    loop._index = index
-    return loop

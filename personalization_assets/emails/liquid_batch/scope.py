@@ -27,6 +27,8 @@ class Value:
     constant: Any = None
     shared: bool = False
     """Whether equal items of this list are one object (Arrow dictionary)."""
+    loop: "Loop | None" = None
+    """The loop that this is the `forloop` of."""
 
     def is_text(self) -> bool:
         """Text by the contract."""
@@ -68,6 +70,8 @@ class Uses:
     """Local variables that the body sets: name to variable."""
     whole_item: bool = False
     loops: bool = False
+    captures: bool = False
+    """Whether the body fills a buffer that counts against the limit on output."""
 
 
 @dataclass
@@ -89,6 +93,8 @@ class Loop:
     label: str
     depth: int
     parent: "Loop | None"
+    used: bool = False
+    """Whether anything asked for its `forloop`."""
 
 
 @dataclass

@@ -77,6 +77,8 @@ class CompiledTemplate:
         except UnsupportedError as unknown:
             where = f" at line {unknown.line}" if unknown.line else ""
             self._give_up(f"{unknown.what}{where}")
+        except LiquidError as error:
+            self._give_up(f"a partial is not Liquid: {error.message}")
         except (SyntaxError, RecursionError, MemoryError):
             self._give_up("blocks nested too deep")
 
