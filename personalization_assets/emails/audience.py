@@ -156,7 +156,7 @@ def counted_mails(
         f"""
         WITH {_before(campaigns, settings, own_deliveries, "p.customer_id = $id")}
         SELECT coalesce(s.campaign, 'unnamed'), s.sent_at
-        FROM seen s JOIN starts b ON b.zone = s.zone AND b.hour = s.hour AND b.days = s.days
+        FROM seen s JOIN starts b ON b.clock = s.clock AND b.days = s.days
         WHERE s.capped AND s.sent_at >= b.begins ORDER BY 2 DESC, 1
         """,
         {"id": customer_id},

@@ -14,7 +14,7 @@ run AS (
     FROM (SELECT getvariable('as_of')::TIMESTAMP AS as_of)
 ),
 zones AS (SELECT DISTINCT name FROM pg_timezone_names()),
-people AS MATERIALIZED (
+persons AS MATERIALIZED (
     SELECT
         p.rowid AS person, p.customer_id, nullif(lower(trim(p.email)), '') AS email,
         coalesce(p.consent_email_marketing, false) AS may_market,
@@ -35,18 +35,22 @@ moments AS (
     SELECT zone, hour,
         ((date_trunc('day', (as_of AT TIME ZONE 'UTC') AT TIME ZONE zone)
           + to_days(d::INTEGER) + to_hours(hour)) AT TIME ZONE zone) AT TIME ZONE 'UTC' AS moment
-    FROM (SELECT DISTINCT zone, hour FROM people) CROSS JOIN run CROSS JOIN range(4) t(d)
+    FROM (SELECT DISTINCT zone, hour FROM persons) CROSS JOIN run CROSS JOIN range(4) t(d)
 ),
 clocks AS MATERIALIZED (
-    SELECT zone, hour, min(moment) AS send_at
+    SELECT zone, hour, row_number() OVER () AS id, min(moment) AS send_at
     FROM moments CROSS JOIN run
     WHERE moment >= as_of AND hour((moment AT TIME ZONE 'UTC') AT TIME ZONE zone) <= {latest}
     GROUP BY zone, hour
 ),
+people AS MATERIALIZED (
+    SELECT p.* EXCLUDE (zone, hour), c.id AS clock, c.send_at
+    FROM persons p JOIN clocks c USING (zone, hour)
+),
 midnights AS (
-    SELECT zone, hour, days, day, (day AT TIME ZONE zone) AT TIME ZONE 'UTC' AS begins
+    SELECT id, zone, days, day, (day AT TIME ZONE zone) AT TIME ZONE 'UTC' AS begins
     FROM (
-        SELECT zone, hour, days,
+        SELECT id, zone, days,
             date_trunc('day', (send_at AT TIME ZONE 'UTC') AT TIME ZONE zone)
                 - to_days((days - 1)::INTEGER) AS day
         FROM clocks CROSS JOIN mail_days
@@ -54,7 +58,7 @@ midnights AS (
 ),
 starts AS MATERIALIZED (
     -- Where clocks are put back at midnight, midnight comes twice: the day begins with the first.
-    SELECT zone, hour, days,
+    SELECT id AS clock, days,
         CASE WHEN ((begins - INTERVAL 1 HOUR) AT TIME ZONE 'UTC') AT TIME ZONE zone >= day
             THEN begins - INTERVAL 1 HOUR ELSE begins END AS begins
     FROM midnights
@@ -119,20 +123,24 @@ mails AS (
 ),
 seen AS MATERIALIZED (
     -- A mail concerns whoever has its address, and whom it was for, should they have another now.
-    SELECT p.person, p.days, p.zone, p.hour, m.* EXCLUDE (email, customer_id),
+    SELECT p.person, p.days, p.clock, m.* EXCLUDE (email, customer_id),
         m.of_today AND m.customer_id = p.customer_id AS own_today
     FROM people p JOIN mails m ON m.email = p.email
     UNION ALL
-    SELECT p.person, p.days, p.zone, p.hour, m.* EXCLUDE (email, customer_id), m.of_today
+    SELECT p.person, p.days, p.clock, m.* EXCLUDE (email, customer_id), m.of_today
     FROM mails m JOIN people p ON p.customer_id = m.customer_id
     WHERE m.email IS DISTINCT FROM p.email
 )"""
 
 DECISIONS = """
+shared AS (
+    SELECT email, min(person) AS mailbox
+    FROM people WHERE email IS NOT NULL GROUP BY email HAVING count(*) > 1
+),
 facts AS (
     SELECT
         c.campaign, k.kind, k.priority, k.capped, k.again, k.holdout, k.personal, k.mailing_list,
-        p.*,
+        p.*, coalesce(m.mailbox, p.person) AS mailbox,
         CASE
             WHEN s.stops = 'everything' OR (s.stops = 'promotional' AND k.kind = 'promotional')
                 THEN s.reason
@@ -146,13 +154,13 @@ facts AS (
         CASE WHEN k.holdout > 0 THEN {holdout_hash} END AS holdout_hash,
         coalesce(v.only_variant, {variant}) AS variant,
         md5(c.campaign || '|' || p.customer_id || '|' || run.day) AS send_id,
-        CASE WHEN k.capped THEN h.send_at ELSE as_of END AS planned_at
+        CASE WHEN k.capped THEN p.send_at ELSE as_of END AS planned_at
     FROM candidates c
     CROSS JOIN run
     JOIN mail_campaigns k USING (campaign)
     JOIN mail_variants v USING (campaign)
     JOIN people p USING (person)
-    JOIN clocks h USING (zone, hour)
+    LEFT JOIN shared m ON m.email = p.email
     LEFT JOIN emails.suppressions s ON s.email = p.email
     LEFT JOIN mail_roles o ON o.name = split_part(split_part(p.email, '@', 1), '+', 1)
     LEFT JOIN (
@@ -184,46 +192,51 @@ first_rules AS (
         END AS first_rule
     FROM facts f
     LEFT JOIN latest t ON t.person = f.person AND t.campaign = f.campaign
-    LEFT JOIN starts b ON b.zone = f.zone AND b.hour = f.hour AND b.days = f.again
+    LEFT JOIN starts b ON b.clock = f.clock AND b.days = f.again
     LEFT JOIN own ON own.of_today AND own.send_id = f.send_id
 ),
 standing AS (SELECT send_id FROM first_rules WHERE already AND first_rule IS NULL),
 windows AS (
     SELECT s.person, count(*) AS mails
     FROM seen s
-    JOIN starts b ON b.zone = s.zone AND b.hour = s.hour AND b.days = s.days
+    JOIN starts b ON b.clock = s.clock AND b.days = s.days
     WHERE s.capped AND s.sent_at >= b.begins
       -- Mails of an earlier run of this day that this run decides again take a place below instead.
       AND (NOT s.of_today OR s.send_id NOT IN (SELECT send_id FROM standing))
     GROUP BY s.person
 ),
+chosen AS (
+    -- Of several people at one address the one who gets the campaign.
+    SELECT campaign, mailbox, arg_min(person, (NOT already, customer_id)) AS person
+    FROM first_rules
+    WHERE first_rule IS NULL AND mailbox IN (SELECT mailbox FROM shared)
+    GROUP BY campaign, mailbox
+),
 one_per_address AS (
-    SELECT f.*, CASE WHEN f.capped THEN coalesce(w.mails, 0) END AS past_mails,
+    SELECT f.*, coalesce(w.mails, 0) AS past_mails,
         NOT f.already AND coalesce(f.holdout_hash < f.holdout, false) AS held_out,
-        coalesce(f.first_rule, CASE WHEN row_number() OVER (
-            PARTITION BY f.campaign, coalesce(f.email, f.customer_id), f.first_rule IS NULL
-            ORDER BY f.already DESC, f.customer_id) > 1
-            THEN 'same_address' END) AS second_rule
-    FROM first_rules f LEFT JOIN windows w ON w.person = f.person
+        CASE WHEN c.person <> f.person THEN coalesce(f.first_rule, 'same_address')
+             ELSE f.first_rule END AS second_rule
+    FROM first_rules f
+    LEFT JOIN windows w ON w.person = f.person
+    LEFT JOIN chosen c ON c.campaign = f.campaign AND c.mailbox = f.mailbox
 ),
 places AS (
-    SELECT *,
-        CASE WHEN capped AND second_rule IS NULL THEN
-            held_out::BIGINT
-            + count(*) FILTER (WHERE capped AND second_rule IS NULL AND NOT held_out) OVER (
-                PARTITION BY coalesce(email, customer_id)
-                ORDER BY already DESC, priority DESC, campaign, customer_id
-                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
-        END AS place
-    FROM one_per_address
+    -- Who is held out counts for nobody but themselves: their place goes to the next campaign.
+    SELECT campaign, person,
+        held_out::BIGINT + count(*) FILTER (WHERE NOT held_out) OVER (
+            PARTITION BY mailbox ORDER BY already DESC, priority DESC, campaign, customer_id
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS place
+    FROM one_per_address WHERE capped AND second_rule IS NULL
 ),
 ruled AS (
-    SELECT *,
-        coalesce(second_rule,
-            CASE WHEN past_mails + place > cap THEN 'cap'
-                 WHEN held_out THEN 'holdout'
+    SELECT o.*, p.place,
+        coalesce(o.second_rule,
+            CASE WHEN o.past_mails + p.place > o.cap THEN 'cap'
+                 WHEN o.held_out THEN 'holdout'
                  ELSE 'all_rules_passed' END) AS rule
-    FROM places
+    FROM one_per_address o
+    LEFT JOIN places p ON p.person = o.person AND p.campaign = o.campaign
 ),
 decided AS (
     SELECT *,
@@ -275,7 +288,7 @@ SELECT
     variant, send_id,
     CASE WHEN decision = 'send' THEN planned_at END AS send_at,
     priority, kind, mailing_list, personalised,
-    past_mails AS mails_before,
+    CASE WHEN capped THEN past_mails END AS mails_before,
     place,
     CASE WHEN capped THEN cap END AS mails_allowed,
     CASE WHEN capped THEN days END AS window_days,
