@@ -2,11 +2,13 @@
 
 import click
 
+from personalization_assets.commands.showing import COMMANDS as SHOWING
+
 
 @click.group()
 def mails() -> None:
     """Show, send and account for rendered mails."""
 
 
-for command in ():
+for command in [*SHOWING]:
     mails.add_command(command)
