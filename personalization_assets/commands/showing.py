@@ -1,6 +1,7 @@
 """`personalize mails show`: one rendered mail again, as it was rendered."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,14 @@ def show(
     if part is None:
         _print(mail, Console())
         return
-    body = mail[part]
-    if body is None:
+    if mail[part] is None:
         why = mail["reason"] or "its body was dropped (setting emails.keep_bodies_days)"
         raise UserError(f"The mail {send_id} has no {part}: {why}.")
+    body = str(mail[part]).encode()
     if out is None:
-        click.get_binary_stream("stdout").write(body.encode())
+        sys.stdout.buffer.write(body)
     else:
-        out.write_bytes(body.encode())
+        out.write_bytes(body)
         Console(stderr=True).print(f"Wrote {out}")
 
 

@@ -9,7 +9,16 @@ import duckdb
 import pytest
 
 from personalization_assets.errors import UserError
-from personalization_assets.warehouse import Warehouse, copy_to, tables, transaction
+from personalization_assets.warehouse import (
+    FileQuery,
+    Query,
+    Warehouse,
+    copy_to,
+    stage,
+    swap,
+    tables,
+    transaction,
+)
 
 HOLD = """
 import duckdb, sys
@@ -129,3 +138,30 @@ def test_readers_keep_their_copy_while_a_new_one_is_published(tmp_path: Path) ->
     with duckdb.connect(str(served), read_only=True) as con:
         assert con.execute("SELECT a FROM r.t").fetchall() == [(7,)]
         assert con.execute("SELECT count(*) FROM duckdb_tables()").fetchall() == [(1,)]
+
+
+def test_a_table_in_files_takes_the_place_of_rows_and_gives_it_back(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as con:
+
+        def publish(rows: Query) -> None:
+            with transaction(con):
+                stage(con, "emails.batches", rows)
+                swap(con, "emails.batches", "All mails")
+
+        def found() -> list[tuple]:
+            return con.execute("SELECT * FROM emails.batches").fetchall()
+
+        part = tmp_path / "it's.parquet"
+        con.execute("COPY (SELECT 2 AS a) TO '" + str(part).replace("'", "''") + "'")
+        files = FileQuery("SELECT a FROM read_parquet('" + str(part).replace("'", "''") + "')")
+        publish(Query("SELECT 1 AS a"))
+        assert found() == [(1,)]
+        publish(files)
+        assert found() == [(2,)]
+        publish(files)
+        with pytest.raises(duckdb.Error):
+            publish(FileQuery("SELECT a FROM read_parquet('nowhere.parquet')"))
+        assert found() == [(2,)]
+        assert tables(con) == ["emails.batches"]
+        publish(Query("SELECT 3 AS a"))
+        assert found() == [(3,)]
