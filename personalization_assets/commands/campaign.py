@@ -2,11 +2,13 @@
 
 import click
 
+from personalization_assets.commands.decisions import COMMANDS as DECISIONS
+
 
 @click.group()
 def campaign() -> None:
     """Check a campaign, look at its mails, and ask who gets them."""
 
 
-for command in ():
+for command in [*DECISIONS]:
     campaign.add_command(command)
