@@ -52,8 +52,6 @@ PARTS = ("subject", "preheader", "text", "html")
 """In the order of rendering: `html` may print what subject and preheader came to."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 SPACES = re.compile(r"(?<=\S)[ \t]{2,}")
-TRAILING = re.compile(r"[ \t]+\n")
-BLANK_LINES = re.compile(r"\n{3,}")
 SAMPLE_ID, SAMPLE_LINK = "0" * 32, "https://sample.invalid/"
 
 
@@ -264,17 +262,16 @@ def one_line(value: str | None) -> str:
 
 
 def tidy(text: str | None) -> str:
-    """Plain text without the gaps that conditions leave behind."""
-    if not text:
-        return "\n"
-    text = text.replace("\r", "")
-    if "  " in text or "\t" in text:
-        text = SPACES.sub(" ", text)
-    if " \n" in text or "\t\n" in text:
-        text = TRAILING.sub("\n", text)
-    if "\n\n\n" in text:
-        text = BLANK_LINES.sub("\n\n", text)
-    return text.strip() + "\n"
+    """Plain text without the gaps that conditions leave behind: single spaces between words, none
+    at the end of a line, and at most one empty line."""
+    lines = [
+        SPACES.sub(" ", line).rstrip(" \t") if "  " in line or "\t" in line else line.rstrip(" ")
+        for line in (text or "").replace("\r", "").split("\n")
+    ]
+    whole = "\n".join(lines).strip()
+    while "\n\n\n" in whole:
+        whole = whole.replace("\n\n\n", "\n\n")
+    return whole + "\n"
 
 
 def sender(templates: MailTemplates) -> str:

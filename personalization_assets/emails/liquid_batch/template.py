@@ -253,7 +253,9 @@ class _Work:
             stopped = [self._stopped.get(row, ("rendered", None)) for row in range(self.count)]
             status = pa.array([s for s, _ in stopped], pa.string())
             reason = pa.array([r for _, r in stopped], pa.string())
-        holes = pa.array([self._holes.get(row, 0) for row in range(self.count)], pa.int32())
+        holes: Any = pa.repeat(pa.scalar(0, pa.int32()), self.count)
+        if self._holes:
+            holes = pa.array([self._holes.get(row, 0) for row in range(self.count)], pa.int32())
         return pa.RecordBatch.from_arrays([text, status, reason, holes], schema=RESULT)
 
     def rows(self) -> list[Rendered]:
