@@ -90,8 +90,8 @@ clean: ## Remove caches and exports; the warehouse, its customer ids and your fi
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info data/exports
 	@find personalization_assets personalization_tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-clean-data: clean ## Also remove the warehouse and Dagster's history (customer ids begin anew); landing/ stays
-	@rm -rf data/.dagster data/warehouse.duckdb* data/serving.duckdb*
+clean-data: clean ## Also remove the warehouse, its mails and Dagster's history (customer ids begin anew); landing/ stays
+	@rm -rf data/.dagster data/warehouse.duckdb* data/serving.duckdb* data/mails
 
 distclean: clean ## Also remove the environment
 	@rm -rf $(VENV)
