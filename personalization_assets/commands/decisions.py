@@ -74,7 +74,7 @@ def print_account(account: "Account", console: Console) -> None:
 
 def _decision(answer: "Answer") -> Text:
     text = Text(answer.decision, COLOURS.get(answer.decision, "red"))
-    if answer.rule not in ("all_rules_passed", answer.decision):
+    if answer.rule not in ("all_rules_passed", "audience", "schedule", answer.decision):
         text.append(f"\n{answer.rule}", "dim")
     return text
 
@@ -91,7 +91,7 @@ def _print_parts(answer: "Answer", console: Console) -> None:
         values = ", ".join(f"{name} is {_value(value)}" for name, value in part.values.items())
         state = "" if part.holds is False else " (undecided)"
         looked_at = f": {values}" if values else ""
-        console.print(Text(f"  {part.condition}{state}{looked_at}"))
+        console.print(Text(f"  {part.condition}{state}{looked_at}"), soft_wrap=True)
     console.print()
 
 

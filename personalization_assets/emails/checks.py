@@ -68,6 +68,7 @@ def nobody_above_their_cap(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCh
             WHERE a.decision = 'send' AND a.mails_allowed IS NOT NULL
             GROUP BY 1
             HAVING count(*) + min(a.mails_before) > max(a.mails_allowed)
+                OR bool_or(a.mails_before + a.place > a.mails_allowed)
         )
         """,
     )

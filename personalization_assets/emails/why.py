@@ -241,11 +241,7 @@ def condition_parts(
 
     `holds` is None where an empty value leaves a condition undecided, which counts as not holding.
     """
-    tree = sqlglot.parse_one(f"SELECT 1 WHERE ({campaign.file.audience}\n)", read="duckdb")
-    where = tree.args["where"].this.unnest()
-    conditions = (
-        [part.unnest() for part in where.flatten()] if isinstance(where, exp.And) else [where]
-    )
+    conditions = _split(campaign.file.audience)
     profile = """(SELECT *, getvariable('as_of')::TIMESTAMP AS as_of
         FROM profiles.golden_profiles WHERE customer_id = ?)"""
     known = {
@@ -253,14 +249,45 @@ def condition_parts(
     }
     parts = []
     for condition in conditions:
-        names = sorted({c.name.lower() for c in condition.find_all(exp.Column)} & known)
+        tree = sqlglot.parse_one(condition, read="duckdb")
+        names = sorted({c.name.lower() for c in tree.find_all(exp.Column)} & known)
         columns = "".join(f', "{name}"' for name in names)
-        text = condition.sql(dialect="duckdb")
         holds, *values = con.execute(
-            f"SELECT ({text})::BOOLEAN{columns} FROM {profile}", [customer_id]
+            f"SELECT ({condition}\n)::BOOLEAN{columns} FROM {profile}", [customer_id]
         ).fetchall()[0]
-        parts.append(Part(text, holds, dict(zip(names, values, strict=True))))
+        parts.append(Part(_bare(condition), holds, dict(zip(names, values, strict=True))))
     return parts
+
+
+def _split(audience: str) -> list[str]:
+    """The conditions that AND joins at the top, in the author's own words."""
+    where = sqlglot.parse_one(f"SELECT 1 WHERE ({audience}\n)", read="duckdb").args["where"]
+    top = where.this.unnest()
+    whole = audience.strip()
+    if not isinstance(top, exp.And):
+        return [whole]
+    parsed = [part.unnest().sql(dialect="duckdb") for part in top.flatten()]
+    pieces, start, depth, betweens = [], 0, 0, 0
+    for token in sqlglot.tokenize(whole, read="duckdb"):
+        word = token.text.upper()
+        depth += word in ("(", "[", "{", "CASE")
+        depth -= word in (")", "]", "}", "END")
+        if depth == 0 and word == "BETWEEN":
+            betweens += 1
+        elif depth == 0 and word == "AND" and betweens:
+            betweens -= 1
+        elif depth == 0 and word == "AND":
+            pieces.append(whole[start : token.start])
+            start = token.end + 1
+    pieces.append(whole[start:])
+    # Where the two readings differ (brackets around all of it), the parser's is right.
+    return pieces if len(pieces) == len(parsed) else parsed
+
+
+def _bare(piece: str) -> str:
+    """For reading only: without line breaks and comments."""
+    lines = (line.split("--")[0] for line in piece.splitlines())
+    return " ".join(" ".join(lines).split())
 
 
 def _change(
