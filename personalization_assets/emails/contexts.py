@@ -96,7 +96,7 @@ def contexts(
 ) -> Iterator[pa.RecordBatch]:
     """Contexts of the mails that emails.audience sends, in order of send_id, `rows` at a time.
 
-    Columns: send_id, customer_id, to_email and the roots of `mail_context.mail_contract` that
+    Columns: send_id, customer_id, to_email, profile_version and the roots of `mail_context.mail_contract` that
     differ from mail to mail. Reads emails.audience, profiles.golden_profiles,
     recommendations.top_products and what `prepare` made. `utm` is the query that tags links;
     `fields` are the columns of golden_profiles that the templates use, of those in `columns`;
@@ -255,6 +255,7 @@ def _rows_sql(brand: Brand, variant: str, names: Sequence[str]) -> tuple[str, di
         )
         SELECT s.send_id, s.customer_id, p.email AS to_email,
             {{{customer}, first_name: {FIRST_NAME}}} AS customer,
+            substr(md5(customer::VARCHAR), 1, 12) AS profile_version,
             coalesce(r.entries, []) AS recommendations,
             {{items: coalesce(c.entries, []), size: coalesce(c.size, 0),
               quantity: coalesce(c.quantity, 0), total: coalesce(c.total, 0),

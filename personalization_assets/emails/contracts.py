@@ -139,7 +139,8 @@ class Audience(pa.DataFrameModel):
 
 class Batches(pa.DataFrameModel):
     """The rendered mails of the latest run, whole: subject, preheader, HTML, text and headers. A
-    row that could not be rendered says so in `status` and `reason` and holds no mail."""
+    row that could not be rendered says so in `status` and `reason` and holds no mail. The rows lie
+    in Parquet files below data/mails, a folder per run; this is a view of the latest."""
 
     send_id: str = pa.Field(description="Id of the mail, from the audience")
     campaign: str = pa.Field(description="Name of the campaign")
@@ -164,6 +165,9 @@ class Batches(pa.DataFrameModel):
     products: int = pa.Field(ge=0, description="Recommended products offered to the template")
     content_hash: str = pa.Field(nullable=True, description="sha256 of all parts and headers")
     template_version: str = pa.Field(description="Changes with any file or setting of the campaign")
+    profile_version: str = pa.Field(
+        description="Changes with any field of the person's profile that the templates use"
+    )
     model_version: str = pa.Field(nullable=True, description="Recommendation model in use")
     as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
         description="Time of the run (UTC)"
@@ -177,7 +181,7 @@ class Batches(pa.DataFrameModel):
             "room": "emails",
             "key": ["send_id"],
             "grain": "one row per mail of the latest run",
-            "version": 1,
+            "version": 2,
             "owner": "team:crm",
             "pii": True,
         }

@@ -42,11 +42,12 @@ MAIL_COLUMNS = pa.schema(
         ("products", pa.int64()),
         ("content_hash", pa.string()),
         ("template_version", pa.string()),
+        ("profile_version", pa.string()),
         ("model_version", pa.string()),
         ("as_of", pa.timestamp("us")),
     ]
 )
-ROW_FIELDS = ("send_id", "customer_id", "to_email")
+ROW_FIELDS = ("send_id", "customer_id", "to_email", "profile_version")
 """Columns of a context that are no root of a template."""
 PARTS = ("subject", "preheader", "text", "html")
 """In the order of rendering: `html` may print what subject and preheader came to."""
@@ -168,6 +169,7 @@ class MailRenderer:
         mails = whole | {
             "send_id": batch.column("send_id"),
             "customer_id": batch.column("customer_id"),
+            "profile_version": batch.column("profile_version"),
             "to_email": pa.array(
                 [one_line(a) for a in batch.column("to_email").to_pylist()], pa.string()
             ),
