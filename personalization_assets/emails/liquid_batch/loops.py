@@ -19,6 +19,7 @@ from personalization_assets.emails.liquid_batch.environment import (
     LimitedForNode,
     LimitedTablerowNode,
 )
+from personalization_assets.emails.liquid_batch.jumps import Jump
 from personalization_assets.emails.liquid_batch.names import LOOP_PROPERTIES
 from personalization_assets.emails.liquid_batch.report import LoopReport
 from personalization_assets.emails.liquid_batch.runtime import chosen, item_key, items
@@ -108,8 +109,6 @@ def _length(nodes: Nodes, found: str) -> str:
 def _turns(
     nodes: Nodes, node: ForNode, found: str, length: str, item_type: Any, shared: bool
 ) -> None:
-    from personalization_assets.emails.liquid_batch.nodes import Jump
-
     code, names, e = nodes.code, nodes.names, node.expression
     item, index, append = code.name("item"), code.name("index"), code.name("append")
     nodes.loop_depth += 1
@@ -218,8 +217,6 @@ def _key(
 
 def tablerow(nodes: Nodes, node: TablerowNode) -> None:
     """A `tablerow` loop, with python-liquid's own counter of rows and columns."""
-    from personalization_assets.emails.liquid_batch.nodes import Jump
-
     code, names, e = nodes.code, nodes.names, node.expression
     if e.identifier == "tablerowloop" or not node.interrupts:
         raise UnsupportedError("this kind of tablerow", node.token)

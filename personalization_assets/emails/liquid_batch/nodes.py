@@ -6,7 +6,6 @@ known here, and its template is left to python-liquid.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from sys import getsizeof
 from typing import Any
 
@@ -14,11 +13,10 @@ import pyarrow as pa
 from liquid import Markup
 from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode
-from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.output import OutputNode
 from liquid.builtin.tags.assign_tag import AssignNode
 from liquid.builtin.tags.capture_tag import CaptureNode
-from liquid.builtin.tags.case_tag import CaseNode, MultiExpressionBlockNode
+from liquid.builtin.tags.case_tag import CaseNode
 from liquid.builtin.tags.comment_tag import CommentNode
 from liquid.builtin.tags.cycle_tag import CycleNode
 from liquid.builtin.tags.decrement_tag import DecrementNode
@@ -34,12 +32,11 @@ from liquid.builtin.tags.liquid_tag import LiquidNode
 from liquid.builtin.tags.render_tag import RenderNode
 from liquid.builtin.tags.tablerow_tag import TablerowNode
 from liquid.builtin.tags.unless_tag import UnlessNode
-from liquid.expression import Expression
 from liquid.stringify import to_liquid_string
 from liquid.template import BoundTemplate
 from liquid.token import TOKEN_OUTPUT
 
-from personalization_assets.emails.liquid_batch import loops, partials
+from personalization_assets.emails.liquid_batch import branches, loops, output, partials
 from personalization_assets.emails.liquid_batch.emitter import Code
 from personalization_assets.emails.liquid_batch.environment import (
     AbortMail,
@@ -50,11 +47,11 @@ from personalization_assets.emails.liquid_batch.environment import (
     LimitedTablerowNode,
 )
 from personalization_assets.emails.liquid_batch.expressions import Expressions
+from personalization_assets.emails.liquid_batch.jumps import Jump
 from personalization_assets.emails.liquid_batch.names import Names
 from personalization_assets.emails.liquid_batch.report import LoopReport
 from personalization_assets.emails.liquid_batch.runtime import (
     MEMO_BYTES,
-    VALUE_BYTES,
     FallbackError,
     Memo,
     escape_text,
@@ -66,14 +63,6 @@ from personalization_assets.emails.liquid_batch.unsupported import UnsupportedEr
 
 PIECES = 512
 """A mail of more pieces than this is measured before its pieces are joined."""
-
-
-@dataclass(frozen=True)
-class Jump:
-    """How `break` and `continue` leave the Python loop around the place."""
-
-    leave: tuple[str, ...]
-    next_turn: tuple[str, ...]
 
 
 class Nodes:
@@ -200,151 +189,11 @@ class Nodes:
             raise UnsupportedError(f"the tag {node.token.value!r}", node.token)
         handler(self, node)
 
-    # --- output ----------------------------------------------------------------------------------
-
-    def output(self, node: OutputNode) -> None:
-        """`{{ ... }}` and `echo`."""
-        self.write_expression(node.expression)
-
-    def write_expression(self, e: Expression) -> None:
-        """Write a value; where it only depends on a column and filters, remember the text."""
-        if self.expressions.is_constant(e):
-            value = self.expressions.value(e)
-            if value.is_constant:
-                self._write_constant(value.constant)
-            return
-        if (
-            isinstance(e, FilteredExpression)
-            and e.filters
-            and isinstance(e.left, Path)
-            and all(self.expressions.is_fixed(f) for f in e.filters)
-        ):
-            self._write_remembered(e)
-            return
-        value = self.expressions.value(e)
-        self.flush()
-        if self.muted:
-            return
-        self._write_value(value)
-
-    def _write_constant(self, found: Any) -> None:
-        text = self.write(found)
-        if text is None:
-            self.flush()
-            self.code.line("holes += 1")
-        else:
-            self.text(text)
-
-    def _write_value(self, value: Value) -> None:
-        v = value.code
-        if not v.isidentifier():
-            v = self.code.name()
-            self.code.line(f"{v} = {value.code}")
-        text = f"escape_text({v}).encode()" if self.env.autoescape else f"{v}.encode()"
-        kind, quick = ("int", f"str({v}).encode()") if value.is_integer() else ("str", text)
-        self.code.line(f"if {v}.__class__ is {kind}: {self.buffer}({quick})")
-        self.code.line("else:")
-        with self.code.indented():
-            written = self.code.name()
-            self.code.line(f"{written} = write({v})")
-            self.code.line(f"if {written} is None: holes += 1")
-            self.code.line(f"else: {self.buffer}({written})")
-
-    def _write_remembered(self, e: FilteredExpression) -> None:
-        value = self.expressions.value(e.left)
-        self.flush()
-        memo, text, key = self._memo(), self.code.name("text"), self.code.name("key")
-        v = value.code
-        # 1, 1.0 and true are equal keys: only one kind of value goes into a memo. -0.0 is kept out.
-        kind = "int" if value.is_integer() else "float" if value.is_float() else "str"
-        guard = f"{v}.__class__ is {kind}" + (f" and {v}" if kind == "float" else "")
-        self.code.line(f"{key} = {v} if {guard} else None")
-        self.code.line(f"{text} = {memo}.get({key})")
-        self.code.line(f"if {text} is None:")
-        with self.code.indented(), self.names.block():
-            made = self.expressions.filtered(value, e.filters)
-            self.code.line(f"{text} = write({made.code})")
-            self.code.line(f"if {text} is None: holes += 1; {text} = {self.code.constant(b'')}")
-            self.code.line(f"elif {key} is not None: {memo}.put({key}, {text})")
-        if not self.muted:
-            self.code.line(f"{self.buffer}({text})")
-
-    def _memo(self) -> str:
-        return self.code.constant(Memo(VALUE_BYTES), "memo")
-
     def loop_memo(self, report: LoopReport) -> str:
         """A memory for the texts of a loop's body."""
         memo = Memo(MEMO_BYTES)
         self.memos.append((memo, report))
         return self.code.constant(memo, "memo")
-
-    # --- conditions ------------------------------------------------------------------------------
-
-    def if_(self, node: IfNode | UnlessNode) -> None:
-        """`if` and `unless`, with `elsif` and `else`."""
-        self.flush()
-        test = self.expressions.condition(node.condition)
-        self.code.line(f"if {test}:" if isinstance(node, IfNode) else f"if not {test}:")
-        self.suite(node.consequence)
-        self._otherwise(list(node.alternatives), node.default)
-
-    def _otherwise(self, alternatives: list[Any], default: BlockNode | None) -> None:
-        if not alternatives:
-            if default is not None:
-                self.code.line("else:")
-                self.suite(default)
-            return
-        first, rest = alternatives[0], alternatives[1:]
-        with self.code.apart() as lines, self.names.block():
-            test = self.expressions.condition(first.expression)
-        if not lines:
-            self.code.line(f"elif {test}:")
-            self.suite(first.block)
-            self._otherwise(rest, default)
-            return
-        self.code.line("else:")
-        with self.code.indented(), self.names.block():
-            test = self.expressions.condition(first.expression)
-            self.code.line(f"if {test}:")
-            self.suite(first.block)
-            self._otherwise(rest, default)
-
-    def case(self, node: CaseNode) -> None:
-        """`case`: python-liquid writes every `when` that matches, as often as it matches."""
-        self.flush()
-        default = self.code.name("default")
-        self.code.line(f"{default} = True")
-        for block in node.blocks:
-            if not isinstance(block, MultiExpressionBlockNode):
-                self.code.line(f"if {default}:")
-                self.suite(block)
-                continue
-            left = self.expressions.value(block.expression.left)
-            wanted = [self.expressions.value(e) for e in block.expression.expressions]
-            texts = [w.constant for w in wanted if isinstance(w.constant, str)]
-            if len(set(texts)) == len(wanted) and not left.is_constant:
-                tests = [self.expressions.equal(left, w) for w in wanted]
-                self.code.line(f"if {' or '.join(tests)}:")
-                self.suite(block.block, f"{default} = False")
-                continue
-            times = self.code.name("times")
-            matches = ", ".join(f"eq({left.code}, {w.code})" for w in wanted)
-            self.code.line(f"{times} = [{matches}].count(True)")
-            self.code.line(f"if {times}: {default} = False")
-            self._repeat(f"range({times})", block.block)
-
-    def _repeat(self, turns: str, block: BlockNode) -> None:
-        """A block in a Python loop that Liquid does not see."""
-        jump = self.code.name("jump")
-        self.code.line(f"{jump} = 0")
-        self.code.line(f"for _ in {turns}:")
-        outer = self.jumps[-1] if self.jumps else None
-        self.jumps.append(outer and Jump((f"{jump} = 1", "break"), (f"{jump} = 2", "break")))
-        self.suite(block)
-        self.jumps.pop()
-        if outer is not None:
-            self.code.line(f"if {jump} == 1: {'; '.join(outer.leave)}")
-            self.code.line(f"elif {jump} == 2: {'; '.join(outer.next_turn)}")
 
     # --- variables -------------------------------------------------------------------------------
 
@@ -467,13 +316,13 @@ class Nodes:
 Handler = Callable[[Nodes, Any], None]
 HANDLERS: Mapping[type[Node], Handler] = {
     ContentNode: Nodes.content,
-    OutputNode: Nodes.output,
-    CountingOutputNode: Nodes.output,
-    EchoNode: Nodes.output,
-    CountingEchoNode: Nodes.output,
-    IfNode: Nodes.if_,
-    UnlessNode: Nodes.if_,
-    CaseNode: Nodes.case,
+    OutputNode: output.output,
+    CountingOutputNode: output.output,
+    EchoNode: output.output,
+    CountingEchoNode: output.output,
+    IfNode: branches.if_,
+    UnlessNode: branches.if_,
+    CaseNode: branches.case,
     AssignNode: Nodes.assign,
     CaptureNode: Nodes.capture,
     IfChangedNode: Nodes.if_changed,

@@ -1,0 +1,91 @@
+"""`{{ ... }}` and `echo`: how a value is written, and the memory of what filters made of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.output import OutputNode
+from liquid.expression import Expression
+
+from personalization_assets.emails.liquid_batch.runtime import VALUE_BYTES, Memo
+from personalization_assets.emails.liquid_batch.scope import Value
+
+if TYPE_CHECKING:
+    from personalization_assets.emails.liquid_batch.nodes import Nodes
+
+
+def output(nodes: Nodes, node: OutputNode) -> None:
+    """`{{ ... }}` and `echo`."""
+    write_expression(nodes, node.expression)
+
+
+def write_expression(nodes: Nodes, e: Expression) -> None:
+    """Write a value; where it only depends on a column and filters, remember the text."""
+    if nodes.expressions.is_constant(e):
+        value = nodes.expressions.value(e)
+        if value.is_constant:
+            _write_constant(nodes, value.constant)
+        return
+    if (
+        isinstance(e, FilteredExpression)
+        and e.filters
+        and isinstance(e.left, Path)
+        and all(nodes.expressions.is_fixed(f) for f in e.filters)
+    ):
+        _write_remembered(nodes, e)
+        return
+    value = nodes.expressions.value(e)
+    nodes.flush()
+    if nodes.muted:
+        return
+    _write_value(nodes, value)
+
+
+def _write_constant(nodes: Nodes, found: Any) -> None:
+    text = nodes.write(found)
+    if text is None:
+        nodes.flush()
+        nodes.code.line("holes += 1")
+    else:
+        nodes.text(text)
+
+
+def _write_value(nodes: Nodes, value: Value) -> None:
+    v = value.code
+    if not v.isidentifier():
+        v = nodes.code.name()
+        nodes.code.line(f"{v} = {value.code}")
+    text = f"escape_text({v}).encode()" if nodes.env.autoescape else f"{v}.encode()"
+    kind, quick = ("int", f"str({v}).encode()") if value.is_integer() else ("str", text)
+    nodes.code.line(f"if {v}.__class__ is {kind}: {nodes.buffer}({quick})")
+    nodes.code.line("else:")
+    with nodes.code.indented():
+        written = nodes.code.name()
+        nodes.code.line(f"{written} = write({v})")
+        nodes.code.line(f"if {written} is None: holes += 1")
+        nodes.code.line(f"else: {nodes.buffer}({written})")
+
+
+def _write_remembered(nodes: Nodes, e: FilteredExpression) -> None:
+    value = nodes.expressions.value(e.left)
+    nodes.flush()
+    memo, text, key = (
+        nodes.code.constant(Memo(VALUE_BYTES), "memo"),
+        nodes.code.name("text"),
+        nodes.code.name("key"),
+    )
+    v = value.code
+    # 1, 1.0 and true are equal keys: only one kind of value goes into a memo. -0.0 is kept out.
+    kind = "int" if value.is_integer() else "float" if value.is_float() else "str"
+    guard = f"{v}.__class__ is {kind}" + (f" and {v}" if kind == "float" else "")
+    nodes.code.line(f"{key} = {v} if {guard} else None")
+    nodes.code.line(f"{text} = {memo}.get({key})")
+    nodes.code.line(f"if {text} is None:")
+    with nodes.code.indented(), nodes.names.block():
+        made = nodes.expressions.filtered(value, e.filters)
+        nodes.code.line(f"{text} = write({made.code})")
+        nodes.code.line(f"if {text} is None: holes += 1; {text} = {nodes.code.constant(b'')}")
+        nodes.code.line(f"elif {key} is not None: {memo}.put({key}, {text})")
+    if not nodes.muted:
+        nodes.code.line(f"{nodes.buffer}({text})")
