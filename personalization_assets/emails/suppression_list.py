@@ -8,12 +8,15 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import polars as pl
 
-from personalization_assets.emails.campaigns import Campaign
 from personalization_assets.errors import UserError
+
+if TYPE_CHECKING:
+    from personalization_assets.emails.campaigns import Campaign
 
 SCHEMA: dict[str, pl.DataType] = {"email": pl.String(), "since": pl.Datetime("us")}
 
@@ -120,7 +123,7 @@ def _date(path: Path, line: int, text: str) -> datetime | None:
         ) from error
 
 
-def mailing_lists(campaigns: Sequence[Campaign]) -> pl.DataFrame:
+def mailing_lists(campaigns: Sequence["Campaign"]) -> pl.DataFrame:
     """What an unsubscribe may name, and the list that it means: columns label and mailing_list.
 
     A provider names the list, a campaign of it, or the campaign's UTM tag. An unsubscribe that
@@ -137,7 +140,7 @@ def mailing_lists(campaigns: Sequence[Campaign]) -> pl.DataFrame:
 
 
 def suppress(
-    con: duckdb.DuckDBPyConnection, listed: pl.DataFrame, campaigns: Sequence[Campaign]
+    con: duckdb.DuckDBPyConnection, listed: pl.DataFrame, campaigns: Sequence["Campaign"]
 ) -> str:
     """The SELECT of emails.suppressions, from emails.suppression_signals and the shop's list.
 
