@@ -1,0 +1,1 @@
+"""The compiler of Liquid for batches, compared with python-liquid."""
