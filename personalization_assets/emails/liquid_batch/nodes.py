@@ -203,8 +203,7 @@ class Nodes:
         value = self.expressions.value(node.expression)
         variable = self.names.assign(str(node.name))
         self.code.line(f"{variable} = {value.code}")
-        if not value.is_constant:
-            self._limit_size(variable)
+        self._limit_size(variable)
 
     def _limit_size(self, variable: str) -> None:
         # python-liquid adds up all local variables; where none is above its share, the sum is not
