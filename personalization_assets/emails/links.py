@@ -28,12 +28,17 @@ class Signer:
     """Signs links with the first secret, and verifies those of all secrets."""
 
     def __init__(self, secret: bytes, *former: bytes) -> None:
+        self._secrets = (secret, *former)
         # A keyed object is copied for each link: keying costs more than signing.
         self._keyed = {_key_id(s): hmac.new(s, digestmod=hashlib.sha256) for s in (secret, *former)}
         self.key_id = _key_id(secret)
 
     def __repr__(self) -> str:
         return f"Signer(key_id={self.key_id!r})"
+
+    def __reduce__(self) -> tuple[type["Signer"], tuple[bytes, ...]]:
+        # Keyed objects can't go to another process; the processes that render mails get secrets.
+        return Signer, self._secrets
 
     def _mac(self, text: str, key_id: str) -> str:
         mac = self._keyed[key_id].copy()

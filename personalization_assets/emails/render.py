@@ -108,11 +108,11 @@ class MailRenderer:
         """
         send_ids: list[str] = batch.column("send_id").to_pylist()
         brand = self.templates.brand
-        link = self._signer.link
-        one_click = [link(brand.unsubscribe_url, m=i) for i in send_ids]
+        links_to = self._signer.links
+        one_click = links_to(brand.unsubscribe_url, send_ids)
         signed = {
-            "unsubscribe": [link(brand.preferences_url, m=i, a="unsubscribe") for i in send_ids],
-            "preferences": [link(brand.preferences_url, m=i) for i in send_ids],
+            "unsubscribe": links_to(brand.preferences_url, send_ids, a="unsubscribe"),
+            "preferences": links_to(brand.preferences_url, send_ids),
             "one_click": one_click,
         }
         links = pa.StructArray.from_arrays(
