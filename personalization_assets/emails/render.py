@@ -266,10 +266,11 @@ def one_line(value: str | None) -> str:
 def tidy(text: str | None) -> str:
     """Plain text without the gaps that conditions leave behind: single spaces between words, none
     at the end of a line, and at most one empty line."""
-    lines = [
-        SPACES.sub(" ", line).rstrip(" \t") if "  " in line or "\t" in line else line.rstrip(" ")
-        for line in (text or "").replace("\r", "").split("\n")
-    ]
+    lines = [line.rstrip(" \t") for line in (text or "").replace("\r", "").split("\n")]
+    for number, line in enumerate(lines):
+        words = line.lstrip(" \t")
+        if "  " in words or "\t" in words:
+            lines[number] = SPACES.sub(" ", line)
     whole = "\n".join(lines).strip()
     while "\n\n\n" in whole:
         whole = whole.replace("\n\n\n", "\n\n")
