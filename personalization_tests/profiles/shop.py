@@ -81,7 +81,7 @@ class Shop:
         self.settings = Settings(profiles=settings or ProfilesSettings())
         for name, value in self.settings.sql_variables(AS_OF).items():
             self.con.execute(f"SET VARIABLE {name} = ?", [value])
-        for room in ("standardized", "identity", "profiles"):
+        for room in ("standardized", "identity", "profiles", "emails"):
             self.con.execute(f"CREATE SCHEMA {room}")
         for table, columns in _COLUMNS.items():
             typed = [c if " " in c else f"{c} VARCHAR" for c in columns.split(", ")]
@@ -96,6 +96,7 @@ class Shop:
             "CREATE TABLE identity.links_strict (source VARCHAR, record_id VARCHAR,"
             " customer_id VARCHAR, certain_id VARCHAR)"
         )
+        self.con.execute("CREATE TABLE emails.suppressions (email VARCHAR, stops VARCHAR)")
         self._number = 0
 
     def add(self, table: str, source: str = "src", **values: Any) -> None:

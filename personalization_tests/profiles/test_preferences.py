@@ -256,6 +256,16 @@ def test_other_consents_have_origins_too() -> None:
     assert (row["third_party"], row["third_party_origin"]) == (False, None)
 
 
+@pytest.mark.parametrize(("stops", "expected"), [("lists", True), ("promotional", False)])
+def test_leaving_one_list_is_no_refusal_of_all_mail(stops: str, expected: bool) -> None:
+    shop = Shop()
+    shop.add("crm_contacts", "crm", record_id="1", email="a@x.org", email_opt_in=True)
+    shop.add("email_events", "esp", email="a@x.org", event_type="unsubscribe", occurred_at=ago(3))
+    shop.con.execute("INSERT INTO emails.suppressions VALUES ('a@x.org', ?)", [stops])
+    shop.link("c_1", "crm/1", "esp/a@x.org")
+    assert shop.build().one("consents")["email_marketing"] == expected
+
+
 def test_a_complaint_revokes() -> None:
     shop = Shop()
     shop.add("crm_contacts", "crm", record_id="1", email="a@x.org", email_opt_in=True)
