@@ -1,9 +1,14 @@
 """E-mails: who gets which mail and why, the mails themselves, and their hand-over.
 
-What belongs here: campaign folders (`campaigns.py`), compiled and checked templates
-(`templates.py`, `liquid_env.py`, `static_check.py`), what a template may use (`mail_context.py`),
-the decisions (`audience.py`), rendering over Arrow batches (`render.py`), hand-over
-(`handover.py`) and the page that shows mails to people (`gallery.py`).
-What does not: choosing products (room `recommendations`), consents and profiles (room
-`profiles`), and talking to a mail server.
+What belongs here:
+
+- campaign folders (`campaigns.py`), compiled and checked templates (`templates.py`,
+  `liquid_env.py`, `static_check.py`) and the compiler behind them (`liquid_batch/`, usable alone);
+- what a template may use (`mail_context.py`) and the SQL that fills it (`contexts.py`);
+- the decisions (`audience.py`, `decision_sql.py`, `suppression_list.py`; `why.py` explains one);
+- rendering over Arrow batches (`render.py`), by one process or several (`building.py`, `jobs.py`,
+  `worker.py`), and where mails lie (`storage.py`);
+- hand-over (`handover.py`), and the page that shows mails to people (`gallery.py`).
+
+What does not: choosing products (room `recommendations`), consents and profiles (room `profiles`).
 """
