@@ -3,6 +3,7 @@
 import click
 
 from personalization_assets.commands.decisions import COMMANDS as DECISIONS
+from personalization_assets.commands.preview import COMMANDS as PREVIEW
 
 
 @click.group()
@@ -10,5 +11,5 @@ def campaign() -> None:
     """Check a campaign, look at its mails, and ask who gets them."""
 
 
-for command in [*DECISIONS]:
+for command in [*DECISIONS, *PREVIEW]:
     campaign.add_command(command)

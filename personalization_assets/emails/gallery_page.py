@@ -1,4 +1,5 @@
-"""The gallery's page: its HTML, style and script, and its words."""
+"""The gallery's page: its HTML, style and script, and its words; what frames of mails do is shared
+with the preview's page."""
 
 DECISION_WORDS = {
     "send": "Sent",
@@ -22,7 +23,26 @@ RULE_WORDS = {
     "same_address": "somebody else at the same address gets it",
     "cap": "has had enough promotional mails for now",
     "holdout": "left out on purpose, to measure what the mail brings",
+    "global_holdout": "left out of all mails on purpose, to measure what they bring",
+    "soft_bounce": "the mailbox refused several mails in a row; it rests for a while",
+    "unsubscribe_list": "unsubscribed from this list",
+    "role_account": "an address such as info@, which is nobody's own",
 }
+
+FRAME_SCRIPT = r"""
+// A mail in a frame: as high as it is, links in new windows, a picture that can't be loaded shown as
+// its alternative text, in light or dark whatever the reader's system prefers.
+function tile(img){const d=img.ownerDocument.createElement('div');d.textContent=img.alt;
+d.style.cssText="font:400 "+(img.height>100?'19px/25px':'24px/30px')+" Georgia,serif;"+
+"color:#3a4640;padding:0 16px;text-align:center;overflow-wrap:anywhere";img.replaceWith(d)}
+function settle(f){const d=f.contentDocument;if(!d||!d.body)return;
+for(const img of [...d.images]){if(img.complete&&!img.naturalWidth)tile(img);
+else img.addEventListener('error',()=>tile(img))}
+const fit=()=>{f.style.height='0';f.style.height=d.documentElement.scrollHeight+'px'};
+fit();setTimeout(fit,400);for(const a of d.links)a.target='_blank'}
+function inScheme(mail,dark){return mail.replaceAll(/\(prefers-color-scheme:\s*dark\)/g,
+dark?'(min-width:0)':'(max-width:0)')}
+"""
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -119,17 +139,9 @@ none.</p>
 <footer>This page shows real recipients: treat it like the customer data it is made from. A picture
 that can't be loaded is shown as its alternative text, as mail programs do.</footer>
 </main>
-<script>
+<script>%%frames%%
 const frames=[...document.querySelectorAll('iframe')];
 const source=new Map(frames.map(f=>[f,f.getAttribute('srcdoc')]));
-function tile(img){const d=img.ownerDocument.createElement('div');d.textContent=img.alt;
-d.style.cssText="font:400 "+(img.height>100?'19px/25px':'24px/30px')+" Georgia,serif;"+
-"color:#3a4640;padding:0 16px;text-align:center";img.replaceWith(d)}
-function settle(f){const d=f.contentDocument;if(!d||!d.body)return;
-for(const img of [...d.images]){if(img.complete&&!img.naturalWidth)tile(img);
-else img.addEventListener('error',()=>tile(img))}
-const fit=()=>{f.style.height='0';f.style.height=d.documentElement.scrollHeight+'px'};
-fit();setTimeout(fit,400);for(const a of d.links)a.target='_blank'}
 frames.forEach(f=>{f.addEventListener('load',()=>settle(f));settle(f)});
 function press(b){b.parentNode.querySelectorAll('button').forEach(o=>
 o.setAttribute('aria-pressed',o===b))}
@@ -137,10 +149,8 @@ document.querySelectorAll('[data-width]').forEach(b=>b.onclick=()=>{press(b);
 document.body.classList.toggle('desktop',b.dataset.width==='desktop');
 setTimeout(()=>frames.forEach(settle),60)});
 document.querySelectorAll('[data-scheme]').forEach(b=>b.onclick=()=>{press(b);
-frames.forEach(f=>f.srcdoc=b.dataset.scheme==='dark'?
-source.get(f).replaceAll(/\\(prefers-color-scheme: ?dark\\)/g,'all')
-:source.get(f))});
+frames.forEach(f=>{f.srcdoc=inScheme(source.get(f),b.dataset.scheme==='dark')})});
 for(const part of location.hash.slice(1).split(',')){const b=document.querySelector(
 '[data-width="'+part+'"],[data-scheme="'+part+'"]');if(b)b.click()}
 </script></body></html>
-"""
+""".replace("%%frames%%", FRAME_SCRIPT)

@@ -24,6 +24,14 @@ class RealMails:
     first: dict[Branch, str] = field(default_factory=dict)
     """The first customer that reached it."""
 
+    seen: list[str] = field(default_factory=list)
+    """The customers, in the order in which their mails were looked at."""
+
+    def worth_a_look(self, found: Found, most: int) -> list[str]:
+        """Customers who reach what no scenario reaches, and so many others."""
+        odd = [self.first[b] for b in self.first if b not in found.by_branch]
+        return list(dict.fromkeys([*sorted(odd), *self.seen[:most]]))
+
     def count(
         self, traced: Traced, batches: Iterable[pa.RecordBatch], constants: Mapping[str, Any]
     ) -> None:
@@ -35,6 +43,7 @@ class RealMails:
                 row = columns.row(index)
                 reached = traced.run({**constants, **row})
                 self.mails += 1
+                self.seen.append(row["customer_id"])
                 self.counts.update(reached)
                 for branch in reached:
                     self.first.setdefault(branch, row["customer_id"])

@@ -28,7 +28,7 @@ from personalization_assets.emails.preview.scenarios import (
 )
 from personalization_assets.emails.preview.values import Context
 from personalization_assets.emails.problems import did_you_mean
-from personalization_assets.emails.render import render, shop_links, utm_query
+from personalization_assets.emails.render import ROW_FIELDS, render, shop_links, utm_query
 from personalization_assets.emails.settings import EmailsSettings
 from personalization_assets.emails.templates import (
     BLOCKS,
@@ -40,7 +40,7 @@ from personalization_assets.errors import UserError
 
 SIGNER = Signer(b"links in a preview of scenarios lead nowhere")
 CHUNK = 256
-DETAILS = 12
+DETAILS = 8
 """Values that are named in which a scenario differs."""
 
 
@@ -148,16 +148,14 @@ class Studio:
             send_id = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
             context = _tagged(scenario.context, utm)
             context["mail"] |= {"send_id": send_id, "variant": variant}
-            own = {
+            own = dict.fromkeys(ROW_FIELDS) | {
                 "send_id": send_id,
                 "customer_id": scenario.key,
                 "to_email": context["customer"]["email"],
             }
             rows.append(own | context)
         types = {
-            "send_id": pa.string(),
-            "customer_id": pa.string(),
-            "to_email": pa.string(),
+            **dict.fromkeys(ROW_FIELDS, pa.string()),
             "customer": self.contract["customer"],
             "recommendations": self.contract["recommendations"],
             "cart": self.contract["cart"],
