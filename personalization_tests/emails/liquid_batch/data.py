@@ -78,8 +78,8 @@ CONSTANTS: Row = {
 
 TEXTS = (
     "", " ", "vip", "gold", "Shoes", "Zoë <3", "<b>x</b> & \"q\" 'a'", "12", "3.5", "-7",
-    "a b  c d", "a,b,,c", "漢字 🎉", "\u00a0", "&amp; &lt;", "line\nbreak\r\n", "\rcr", "2026-03-01",
-    "true", "ß ǆ İ",
+    "a b  c d", "a,b,,c", "漢字 🎉", "\u00a0", "&amp; &lt;", "line\nbreak\r\n", "\rcr",
+    "2026-03-01", "true", "ß ǆ İ",
     "The quick brown fox jumps over the lazy dog and goes on for longer than a line of a mail",
     "__class__", "{{ s }}", "%d %s {0}", "é" * 60,
 )  # fmt: skip

@@ -62,6 +62,8 @@ class Grammar:
         if name == "tablerowloop":
             return f"tablerowloop.{self.rng.choice(CELLS)}"
         chance = self.rng.random()
+        if chance < 0.003:
+            return "forloop"
         if chance < 0.2:
             of = self.rng.choice(("forloop", "forloop", "forloop", "forloop.parentloop"))
             return f"{of}.{self.rng.choice(PROPERTIES)}"

@@ -24,7 +24,7 @@ PATHS: dict[str, Sequence[str]] = {
     "date": ("customer.joined", "customer.born", "day"),
     "any": (
         "customer", "cart", "box", "nosuch", "customer.nosuch.deep", "nothing", "shop", "links",
-        "shop.nosuch", "n.x", "s.first", "words.x", "now", "today", "partial", "forloop",
+        "shop.nosuch", "n.x", "s.first", "words.x", "now", "today", "partial",
         "tablerowloop",
         "forloop.index", "forloop.parentloop.index", "tablerowloop.col", "customer[s]",
         "customer[box.name]", "shop[note]", "customer.address", "products[0]", "words.first.size",
@@ -34,7 +34,7 @@ PATHS: dict[str, Sequence[str]] = {
 PROPERTIES = ("index", "index0", "rindex", "rindex0", "first", "last", "length", "name")
 CELLS = ("col", "col0", "col_first", "col_last", "row", "index", "first", "last", "length")
 FIELDS = ("name", "price", "was", "rating", "stock", "sale", "tags", "maker.name", "maker.size")
-LOCALS = ("a", "b", "c", "s", "n", "shop", "products", "forloop", "item")
+LOCALS = ("a", "b", "c", "s", "n", "shop", "products", "item")
 ITEMS = ("p", "q", "item", "words", "a", "n")
 LITERALS: dict[str, Sequence[str]] = {
     "text": ("'vip'", "'a'", "''", "' '", '"<b>\'x"', "'12'", "'é漢'", "'Shoes'", "'{0}%s'"),

@@ -1,0 +1,104 @@
+"""The same mails whatever the size and order of batches, whatever is remembered, in any process."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pytest
+
+from personalization_assets.emails import liquid_batch
+from personalization_assets.emails.liquid_batch import runtime
+from personalization_tests.benchmarks import mails
+from personalization_tests.emails.liquid_batch import data
+from personalization_tests.emails.liquid_batch.fuzz import Case, limit_memos, make, merged, wanted
+
+PEOPLE = 600
+
+
+def compiled(shared: bool = True) -> liquid_batch.CompiledTemplate:
+    template = mails.environment().from_string(mails.html())
+    return liquid_batch.compile(template, mails.contract(shared), mails.CONSTANTS)
+
+
+def texts(
+    template: liquid_batch.CompiledTemplate, batches: Sequence[pa.RecordBatch]
+) -> list[str | None]:
+    return [t for b in batches for t in template.render(b).column("text").to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[str]:
+    template = mails.environment().from_string(mails.html())
+    rows = [row for batch in mails.batches(PEOPLE) for row in batch.to_pylist()]
+    return [template.render(merged(mails.CONSTANTS, row)) for row in rows]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 256, PEOPLE])
+@pytest.mark.parametrize("shared", [True, False], ids=["dictionaries", "plain"])
+def test_the_size_of_batches_changes_nothing(expected: list[str], rows: int, shared: bool) -> None:
+    assert texts(compiled(shared), list(mails.batches(PEOPLE, rows, shared))) == expected
+
+
+def test_the_order_of_batches_changes_nothing(expected: list[str]) -> None:
+    template, batches = compiled(), list(mails.batches(PEOPLE, 50))
+    backwards = [texts(template, [batch]) for batch in reversed(batches)]
+    assert [t for part in reversed(backwards) for t in part] == expected
+    assert texts(template, batches) == expected
+
+
+@pytest.mark.parametrize("learning", [0, 3, 10**9])
+@pytest.mark.parametrize("size", [0, 3_000, 50_000])
+def test_what_is_remembered_changes_nothing(
+    expected: list[str], monkeypatch: pytest.MonkeyPatch, size: int, learning: int
+) -> None:
+    monkeypatch.setattr(runtime, "LEARNING", learning)
+    template = compiled()
+    limit_memos(template, size)
+    batches = list(mails.batches(PEOPLE, 64))
+    assert texts(template, batches) == expected
+    assert texts(template, batches) == expected
+
+
+def test_dictionaries_that_come_and_go_are_not_taken_for_each_other() -> None:
+    # Each batch has dictionaries of its own, often at an address where another one was.
+    case = Case(
+        "{% for p in products %}{{ p.name }}/{{ p.price }};{% endfor %}{{ customer.tier }}",
+        {},
+        make(3).rows[:0],
+        typed=True,
+    )
+    template = case.environment().from_string(case.template)
+    made = liquid_batch.compile(template, data.CONTRACT)
+    for seed in range(120):
+        batch = data.batch(data.typed_rows(data.random.Random(seed), 3))
+        want = [wanted(template, row)[1] for row in batch.to_pylist()]
+        assert made.render(batch).column("text").to_pylist() == want
+
+
+SCRIPT = """
+import hashlib
+from personalization_tests.emails.liquid_batch.test_determinism import compiled, digest
+template = compiled()
+print(digest(template), hashlib.sha256(template.source.encode()).hexdigest())
+"""
+
+
+def digest(template: liquid_batch.CompiledTemplate) -> str:
+    found = hashlib.sha256()
+    for text in texts(template, list(mails.batches(200, 64))):
+        found.update((text or "").encode())
+    return found.hexdigest()
+
+
+@pytest.mark.parametrize("hashing", ["1", "2"])
+def test_another_process_makes_the_same_code_and_the_same_mails(hashing: str) -> None:
+    environment = {**os.environ, "PYTHONHASHSEED": hashing}
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
+    )
+    ours = compiled()
+    source = hashlib.sha256(ours.source.encode()).hexdigest()
+    assert run.stdout.split() == [digest(ours), source]
