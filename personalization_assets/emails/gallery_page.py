@@ -30,8 +30,8 @@ RULE_WORDS = {
 }
 
 FRAME_SCRIPT = r"""
-// A mail in a frame: as high as it is, links in new windows, a picture that can't be loaded shown as
-// its alternative text, in light or dark whatever the reader's system prefers.
+// A mail in a frame: as high as it is, links in new windows, a picture that can't be loaded shown
+// as its alternative text, in light or dark whatever the reader's system prefers.
 function tile(img){const d=img.ownerDocument.createElement('div');d.textContent=img.alt;
 d.style.cssText="font:400 "+(img.height>100?'19px/25px':'24px/30px')+" Georgia,serif;"+
 "color:#3a4640;padding:0 16px;text-align:center;overflow-wrap:anywhere";img.replaceWith(d)}

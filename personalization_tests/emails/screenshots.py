@@ -36,10 +36,14 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-TILES = FRAME_SCRIPT.split("function settle")[0] + (
-    "for(const i of [...document.images]){if(i.complete&&!i.naturalWidth)tile(i);"
-    "else i.addEventListener('error',()=>tile(i))}"
+SETTLED = (
+    FRAME_SCRIPT.split("function settle")[0]
+    + """
+Promise.all([...document.images].map(img=>img.decode().catch(()=>tile(img))))
+.then(()=>new Promise(done=>requestAnimationFrame(()=>requestAnimationFrame(done))))
+"""
 )
+"""Waits for pictures; one that can't be loaded is shown as its alternative text."""
 A_SHEET = 8
 """Mails on a sheet: more are too small to read."""
 
@@ -96,8 +100,7 @@ class Chromium:
         self.ask("Emulation.setEmulatedMedia", features=[feature])
         frame = self.ask("Page.getFrameTree")["frameTree"]["frame"]["id"]
         self.ask("Page.setDocumentContent", frameId=frame, html=html)
-        wait = "new Promise(done=>setTimeout(()=>requestAnimationFrame(done),150))"
-        self.ask("Runtime.evaluate", expression=wait, awaitPromise=True)
+        self.ask("Runtime.evaluate", expression=SETTLED, awaitPromise=True)
         found = self.ask("Page.getLayoutMetrics")["cssContentSize"]
         # Wider than the window is what a reader would have to scroll to: it must be seen.
         clip = {"x": 0, "y": 0, "width": max(width, found["width"]), "height": found["height"]}
@@ -131,10 +134,7 @@ def take(campaigns: Sequence[str], out: Path, program: str) -> tuple[int, list[s
                     for scheme in SCHEMES:
                         files = []
                         for mail in mine:
-                            html = mail.row["html"].replace(
-                                "</body>", f"<script>{TILES}</script></body>"
-                            )
-                            shot = browser.picture(html, width, scheme, name == "phone")
+                            shot = browser.picture(mail.row["html"], width, scheme, name == "phone")
                             file = folder / f"{mail.key}-{name}-{scheme}.png"
                             file.write_bytes(shot)
                             files.append((mail.key, file))
@@ -149,8 +149,8 @@ def take(campaigns: Sequence[str], out: Path, program: str) -> tuple[int, list[s
 def _sheets(browser: Chromium, files: Sequence[tuple[str, Path]], base: Path, width: int) -> None:
     for start in range(0, len(files), A_SHEET):
         cells = "".join(
-            f"<figure><figcaption>{escape(key)}</figcaption>"
-            f"<img src='data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}'></figure>"
+            f"<figure><figcaption>{escape(key)}</figcaption><img src='data:image/png;base64,"
+            f"{base64.b64encode(file.read_bytes()).decode()}'></figure>"
             for key, file in files[start : start + A_SHEET]
         )
         style = (

@@ -40,6 +40,8 @@ from personalization_assets.errors import UserError
 
 SIGNER = Signer(b"links in a preview of scenarios lead nowhere")
 CHUNK = 256
+FOLLOWS = {("cart", "size"), ("cart", "quantity"), ("cart", "total")}
+"""Values that are not told, as they follow from others."""
 DETAILS = 8
 """Values that are named in which a scenario differs."""
 
@@ -201,7 +203,8 @@ class Studio:
             batches = contexts_of(con, templates, CHUNK, customers)
             for row in _rows(render(templates, batches, signer, self.as_of, model)):
                 key = str(row["customer_id"])
-                made.append(Mail(key, f"Customer {key}", "customer", (), row))
+                title = f"A customer who gets variant {templates.variant.name}"
+                made.append(Mail(key, title, "customer", (), row))
         for customer in customers:
             if not any(mail.key == customer for mail in made):
                 raise UserError(self._why_not(con, customer))
@@ -253,7 +256,7 @@ def _differences(context: Context, typical: Context, fields: Iterable[str]) -> t
     def compare(name: str, mine: Any, usual: Any) -> None:
         if isinstance(mine, dict) and isinstance(usual, dict):
             for key, value in mine.items():
-                if name != "customer" or key in used:
+                if (name != "customer" or key in used) and (name, key) not in FOLLOWS:
                     compare(f"{name}.{key}", value, usual.get(key))
         elif isinstance(mine, list) and isinstance(usual, list) and len(mine) != len(usual):
             found.append(f"{name}: {len(mine)} in place of {len(usual)}")

@@ -16,10 +16,10 @@ from personalization_assets.emails.preview.mails import Mail
 
 TEMPLATE = Path(__file__).with_name("page.html")
 GROUPS = {
-    "customer": "Customers",
     "general": "Scenarios",
     "own": "Scenarios of this campaign",
     "branch": "Branches that no other scenario reaches",
+    "customer": "Real customers",
 }
 
 
