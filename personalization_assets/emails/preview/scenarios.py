@@ -45,7 +45,7 @@ LISTS: Mapping[str, str] = {"recommendations": "products", "cart": "cart", "view
 FIXED = frozenset(
     {
         *("customer_id", "household_id", "email", "country", "language", "time_zone"),
-        *("product_id", "url", "image_url", "tile", "position", "source"),
+        *("product_id", "url", "image_url", "tile", "position", "source", "quantity"),
     }
 )
 """Fields whose values are not words that anybody wrote."""

@@ -69,6 +69,8 @@ SHELF: tuple[tuple[str, str, float], ...] = (
     ("Merino socks", "Textiles", 19.95),
 )
 """Name, category and price of what the made-up shop sells."""
+SHELVES = {"cart": 6, "viewed": 3}
+"""Where on the shelf a block begins: what is in the cart is not recommended."""
 SOURCES = ("als", "repeat", "category")
 BESTSELLERS = ("bestseller", "popular")
 
@@ -99,13 +101,15 @@ def product(
     kind: pa.DataType, number: int, block: str, utm: str, brand: Brand, as_of: datetime
 ) -> dict[str, Any]:
     """The `number`th product of a mail's block, counted from 1, in the fields of `kind`."""
-    name, category, price = SHELF[(number - 1) % len(SHELF)]
-    again = (number - 1) // len(SHELF)
+    place = number - 1 + SHELVES.get(block, 0)
+    name, category, price = SHELF[place % len(SHELF)]
+    again = place // len(SHELF)
     slug = name.lower().replace(",", "").replace(" ", "-")
     personal = block == "products"
-    url = brand.product_url.replace("{product_id}", f"P{number}")
+    product_id = f"P{place + 1}"
+    url = brand.product_url.replace("{product_id}", product_id)
     own = {
-        "product_id": f"P{number}",
+        "product_id": product_id,
         "name": f"{name} no. {again + 1}" if again else name,
         "category": category,
         "subcategory": None,
@@ -120,7 +124,7 @@ def product(
         "is_new": number == 2,
         "source": SOURCES[(number - 1) % 3] if personal else block,
         "reason": None,
-        "because": SHELF[number % len(SHELF)][0] if personal and number % 3 == 1 else None,
+        "because": SHELF[(place + 1) % len(SHELF)][0] if personal and number % 3 == 1 else None,
         "quantity": 1 + number % 2,
         "line_total": price * (1 + number % 2),
     }
