@@ -34,6 +34,7 @@ FLAGS = (
     "--disable-gpu",
     "--disable-background-networking",
     "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
     "--remote-debugging-pipe",
 )
 SETTLED = (
