@@ -1,11 +1,12 @@
 """Campaign folders: what a marketer writes in `data/campaigns/<name>/campaign.yaml`.
 
 A campaign is a folder with `campaign.yaml`, `subject.liquid`, `preheader.liquid`, `body.mjml` and
-`text.liquid`; a variant may bring its own file for any of the four. Folders whose name starts
+`text.liquid`; a variant may bring its own file for any of the four (a body may also be `.html`). Folders whose name starts
 with `_` are not campaigns (`_blocks` holds shared parts).
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,7 +25,14 @@ from pydantic import (
 from sqlglot import expressions as sql
 
 from personalization_assets.emails.brand import Address, Sender, Text
-from personalization_assets.emails.problems import did_you_mean, first_problem
+from personalization_assets.emails.checking.rules import RULES
+from personalization_assets.emails.problems import (
+    Place,
+    all_problems,
+    did_you_mean,
+    first_problem,
+    yaml_line,
+)
 from personalization_assets.errors import UserError
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -109,6 +117,21 @@ class CampaignFile(BaseModel):
     utm: Utm = Utm()
     products: Products = Products()
     variants: list[Variant] = Field(default=[Variant(name="a", share=1.0)], min_length=1)
+    allow: list[str] = Field(
+        default=[],
+        description="Warnings of `personalize campaign check` that are meant to be so, by code",
+    )
+
+    @field_validator("allow")
+    @classmethod
+    def _warnings(cls, value: list[str]) -> list[str]:
+        for code in value:
+            if code not in RULES:
+                hint = did_you_mean(code, RULES).rstrip("?")
+                raise ValueError(f"{code!r} is not the code of a finding{hint}")
+            if RULES[code].severity == "error":
+                raise ValueError(f"{code!r} is an error, and only warnings can be allowed")
+        return value
 
     @field_validator("schedule")
     @classmethod
@@ -187,67 +210,97 @@ def check_condition(condition: str) -> None:
             )
 
 
+class CampaignError(UserError):
+    """What is wrong in a campaign's own file: `problems` are lines (from 1) and half sentences."""
+
+    def __init__(self, path: Path, problems: Sequence[tuple[int, str]], says: str = "") -> None:
+        super().__init__(says or f"{path}: {problems[0][1]}.")
+        self.path, self.problems = path, problems
+
+
 def load_campaigns(folder: Path, only: list[str] | None = None) -> list[Campaign]:
     """All campaigns of a folder, by name. An absent folder holds none.
 
     Raises:
         UserError: the first mistake found in a campaign, or a name in `only` that does not exist.
     """
+    return [load_campaign(p) for p in campaign_folders(folder, only)]
+
+
+def campaign_folders(folder: Path, only: Sequence[str] | None = None) -> list[Path]:
+    """The folders of all campaigns, or of some, by name.
+
+    Raises:
+        UserError: a name in `only` that does not exist.
+    """
     folders = (
         sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] not in "_.")
         if folder.is_dir()
         else []
     )
-    if only is not None:
-        names = [p.name for p in folders]
-        for name in only:
-            if name not in names:
-                raise UserError(
-                    f"There is no campaign {name!r} in {folder}{did_you_mean(name, names)} "
-                    f"Campaigns there: {', '.join(names) or 'none'}."
-                )
-        folders = [p for p in folders if p.name in only]
-    return [load_campaign(p) for p in folders]
+    if only is None:
+        return folders
+    names = [p.name for p in folders]
+    for name in only:
+        if name not in names:
+            raise UserError(
+                f"There is no campaign {name!r} in {folder}{did_you_mean(name, names)} "
+                f"Campaigns there: {', '.join(names) or 'none'}."
+            )
+    return [p for p in folders if p.name in only]
 
 
 def load_campaign(folder: Path) -> Campaign:
     """One campaign folder, its yaml validated and its files found.
 
     Raises:
-        UserError: one sentence that names the file and the field.
+        CampaignError: one sentence that names the file and the field.
     """
     path = folder / "campaign.yaml"
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", folder.name):
-        raise UserError(
+        says = (
             f"The campaign folder {folder} needs a name of small letters, digits and underscores "
             f"that starts with a letter."
         )
+        raise CampaignError(path, [(1, says.rstrip("."))], says)
     if not path.is_file():
-        raise UserError(
+        says = (
             f"{folder} has no campaign.yaml: add one, or start the folder's name with '_' if it "
             f"is not a campaign."
         )
+        raise CampaignError(path, [(1, says.rstrip("."))], says)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {first_problem(error)}.") from error
+        mark = getattr(error, "problem_mark", None)
+        problem = f"this is not valid YAML: {first_problem(error)}"
+        line = mark.line + 1 if mark is not None else 1
+        says = f"{path} is not valid YAML: {first_problem(error)}."
+        raise CampaignError(path, [(line, problem)], says) from error
     if not isinstance(raw, dict):
-        raise UserError(f"{path} must hold fields such as description and audience.")
+        says = f"{path} must hold fields such as description and audience."
+        raise CampaignError(path, [(1, "this must hold fields such as description")], says)
     try:
         file = CampaignFile.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{path}: {first_problem(error, known=_fields(error))}.") from error
-    for variant in file.variants:
-        for name in (variant.subject, variant.preheader, variant.body, variant.text):
-            if not (folder / name).is_file():
-                raise UserError(
-                    f"{path}: variant {variant.name!r} needs the file {name}, which is not in "
-                    f"{folder}; add it."
-                )
+        problems = [(yaml_line(text, at), say) for at, say in all_problems(error, _fields)]
+        raise CampaignError(path, problems) from error
+    missing = [
+        (
+            yaml_line(text, ("variants", number)),
+            f"variant {variant.name!r} needs the file {name}, which is not in {folder}; add it",
+        )
+        for number, variant in enumerate(file.variants)
+        for name in (variant.subject, variant.preheader, variant.body, variant.text)
+        if not (folder / name).is_file()
+    ]
+    if missing:
+        raise CampaignError(path, missing)
     return Campaign(folder.name, folder, file)
 
 
-def _fields(error: ValidationError) -> list[str]:
+def _fields(place: Place) -> list[str]:
     """Known names at the place where a validation failed."""
     models: dict[str, type[BaseModel]] = {
         "variants": Variant,
@@ -255,8 +308,5 @@ def _fields(error: ValidationError) -> list[str]:
         "products": Products,
         "from": Sender,
     }
-    place = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")["loc"]
-    model: type[BaseModel] = CampaignFile
-    if len(place) > 1:
-        model = models.get(str(place[0]), CampaignFile)
+    model = models.get(str(place[0]), CampaignFile) if len(place) > 1 else CampaignFile
     return [f.alias or name for name, f in model.model_fields.items()]

@@ -7,6 +7,7 @@ against the same types that the batch is filled with.
 """
 
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any, get_args, get_origin
 
 import duckdb
@@ -17,57 +18,71 @@ from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.campaigns import Campaign
 
 TEXT = pa.string()
+
+
+def _always(name: str, kind: pa.DataType) -> pa.Field:
+    """A field that is never empty, by the SQL that fills it."""
+    return pa.field(name, kind, nullable=False)
+
+
 PRODUCT = pa.struct(
-    {
-        "product_id": TEXT,
-        "name": TEXT,
-        "category": TEXT,
-        "subcategory": TEXT,
-        "brand": TEXT,
-        "description": TEXT,
-        "price": pa.float64(),  # in the base currency
-        "url": TEXT,  # tagged for this campaign
-        "image_url": TEXT,
-        "tile": TEXT,  # background colour behind the picture
-        "position": pa.int64(),
-        "few_left": pa.bool_(),
-        "is_new": pa.bool_(),
-        "source": TEXT,  # als | repeat | category | popular | bestseller
-        "reason": TEXT,
-        "because": TEXT,  # name of the product that led here
-    }
+    [
+        _always("product_id", TEXT),
+        _always("name", TEXT),
+        pa.field("category", TEXT),
+        pa.field("subcategory", TEXT),
+        pa.field("brand", TEXT),
+        pa.field("description", TEXT),
+        _always("price", pa.float64()),  # in the base currency
+        _always("url", TEXT),  # tagged for this campaign
+        pa.field("image_url", TEXT),
+        _always("tile", TEXT),  # background colour behind the picture
+        _always("position", pa.int64()),
+        _always("few_left", pa.bool_()),
+        _always("is_new", pa.bool_()),
+        _always("source", TEXT),  # als | repeat | category | popular | bestseller
+        pa.field("reason", TEXT),
+        pa.field("because", TEXT),  # name of the product that led here
+    ]
 )
 CART_ITEM = pa.struct(
-    [*PRODUCT, pa.field("quantity", pa.int64()), pa.field("line_total", pa.float64())]
+    [*PRODUCT, _always("quantity", pa.int64()), _always("line_total", pa.float64())]
 )
 CART = pa.struct(
-    {
-        "items": pa.list_(CART_ITEM),
-        "size": pa.int64(),
-        "quantity": pa.int64(),
-        "total": pa.float64(),
-        "updated_at": pa.timestamp("us"),
-        "hours": pa.int64(),
-    }
+    [
+        _always("items", pa.list_(CART_ITEM)),
+        _always("size", pa.int64()),
+        _always("quantity", pa.int64()),
+        _always("total", pa.float64()),
+        pa.field("updated_at", pa.timestamp("us")),
+        pa.field("hours", pa.int64()),
+    ]
 )
 LINKS = pa.struct(
-    dict.fromkeys(("home", "bestsellers", "cart", "preferences", "unsubscribe", "one_click"), TEXT)
+    [
+        _always(name, TEXT)
+        for name in ("home", "bestsellers", "cart", "preferences", "unsubscribe", "one_click")
+    ]
 )
 MAIL = pa.struct(
-    {
-        "send_id": TEXT,
-        "variant": TEXT,
-        "personalised": pa.bool_(),
-        "bestsellers": pa.bool_(),  # the products shown are best sellers, not personal
-        "subject": TEXT,
-        "preheader": TEXT,
-        "year": pa.int64(),
-        "regional_offer": TEXT,
-    }
+    [
+        _always("send_id", TEXT),
+        _always("variant", TEXT),
+        _always("personalised", pa.bool_()),
+        _always("bestsellers", pa.bool_()),  # the products shown are best sellers, not personal
+        _always("subject", TEXT),
+        _always("preheader", TEXT),
+        _always("year", pa.int64()),
+        _always("regional_offer", TEXT),
+    ]
 )
-CAMPAIGN = pa.struct({"name": TEXT, "description": TEXT, "kind": TEXT})
+CAMPAIGN = pa.struct([_always(name, TEXT) for name in ("name", "description", "kind")])
 DERIVED = {"first_name": TEXT}
 """Fields of `customer` that golden_profiles does not have."""
+
+NEVER_EMPTY = frozenset({"customer_id"})
+"""Fields of `customer` that everybody has: the key. All else may be unknown, or be kept from the
+mail of somebody who did not agree to personalisation."""
 
 WITHOUT_CONSENT = frozenset(
     {
@@ -87,9 +102,15 @@ the state of their loyalty account. Everything else that we know of them is empt
 
 
 def mail_contract(profile_columns: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
-    """Roots that a template may use, given the columns of golden_profiles."""
+    """Roots that a template may use, given the columns of golden_profiles.
+
+    A field that is not nullable can be printed without a default.
+    """
+    customer = {**profile_columns, **DERIVED}
     return {
-        "customer": pa.struct({**profile_columns, **DERIVED}),
+        "customer": pa.struct(
+            [pa.field(n, kind, nullable=n not in NEVER_EMPTY) for n, kind in customer.items()]
+        ),
         "recommendations": pa.list_(PRODUCT),
         "cart": CART,
         "viewed": pa.list_(PRODUCT),
@@ -127,4 +148,9 @@ def _model_type(model: type[BaseModel]) -> pa.DataType:
                 return _model_type(part)
         return TEXT
 
-    return pa.struct({name: of(f.annotation) for name, f in model.model_fields.items()})
+    return pa.struct(
+        [
+            pa.field(name, of(f.annotation), nullable=NoneType in get_args(f.annotation))
+            for name, f in model.model_fields.items()
+        ]
+    )

@@ -1,10 +1,13 @@
 """Turning other libraries' complaints into half a sentence that a person can act on."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import yaml
 from pydantic import ValidationError
+
+Place = tuple[int | str, ...]
+"""Names and numbers that lead to a field."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -17,17 +20,52 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def first_problem(error: Exception, known: Sequence[str] = ()) -> str:
     """The first thing that is wrong, without a full stop at its end."""
     if isinstance(error, ValidationError):
-        errors = error.errors(include_url=False, include_context=False, include_input=False)
-        # A misspelt field is also a missing one; the misspelling says more.
-        first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        if first["type"] == "extra_forbidden":
-            hint = did_you_mean(str(first["loc"][-1]), known).rstrip("?")
-            return f"{where} is not a known field{hint or '; remove it'}"
-        if first["type"] == "missing":
-            return f"{where} is missing; add it"
-        message = first["msg"].removeprefix("Value error, ")
-        return f"{where}: {message[0].lower()}{message[1:]}".rstrip(".")
+        return all_problems(error, lambda _: known)[0][1]
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"line {error.problem_mark.line + 1}: {error.problem}"
     return str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+
+
+def all_problems(
+    error: ValidationError, known_at: Callable[[Place], Sequence[str]]
+) -> list[tuple[Place, str]]:
+    """Everything that is wrong, and where; `known_at` are the names of fields at a place.
+
+    A misspelt field is also a missing one: the misspelling says more, so it comes first.
+    """
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    errors.sort(key=lambda e: e["type"] != "extra_forbidden")
+    return [(e["loc"], _in_words(e["type"], e["loc"], e["msg"], known_at)) for e in errors]
+
+
+def _in_words(
+    kind: str, place: Place, message: str, known_at: Callable[[Place], Sequence[str]]
+) -> str:
+    where = ".".join(str(part) for part in place) or "the file"
+    if kind == "extra_forbidden":
+        hint = did_you_mean(str(place[-1]), known_at(place)).rstrip("?")
+        return f"{where} is not a known field{hint or '; remove it'}"
+    if kind == "missing":
+        return f"{where} is missing; add it"
+    message = message.removeprefix("Value error, ")
+    return f"{where}: {message[0].lower()}{message[1:]}".rstrip(".")
+
+
+def yaml_line(text: str, place: Place) -> int:
+    """The line of a YAML text (from 1) that holds the field at a place, or what should hold it."""
+    node = yaml.compose(text)
+    line = node.start_mark.line if node is not None else 0
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            if part >= len(node.value):
+                break
+            node = node.value[part]
+            line = node.start_mark.line
+        else:
+            break
+    return line + 1

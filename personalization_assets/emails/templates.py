@@ -2,41 +2,27 @@
 
 `mjml` turns MJML into the table HTML that mail programs need. It reads XML, so that Liquid with
 `<` or quotation marks in it would break it: each Liquid token is replaced by a short word before
-and put back after.
+and put back after (`checking/hiding.py`). A body in a `.html` file is taken as it is.
 """
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-from liquid import escape
-from liquid.exceptions import LiquidError
 from liquid.template import BoundTemplate
 
 from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.campaigns import Campaign, Variant
+from personalization_assets.emails.checking.findings import Finding, Findings
+from personalization_assets.emails.checking.mail import Shop, parse_mail, read_partials
+from personalization_assets.emails.checking.sources import read_source
 from personalization_assets.emails.liquid_env import MailEnvironment
-from personalization_assets.emails.problems import did_you_mean
 from personalization_assets.emails.settings import EmailsSettings
-from personalization_assets.emails.static_check import (
-    Source,
-    TemplateCheck,
-    refuse_handlebars,
-    syntax_error,
-)
-from personalization_assets.errors import UserError
 
 BLOCKS = "_blocks"
-INCLUDE = re.compile(r'<mj-include\s+path="([^"]+)"\s*/>')
-LIQUID_TOKEN = re.compile(r"\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
-BRAND_OUTPUT = re.compile(r"\{\{-?\s*brand\.([\w.]+)\s*-?\}\}")
-PLACEHOLDER = re.compile(r"LQ(\d{5})X")
 
 
 @dataclass(frozen=True)
@@ -44,7 +30,8 @@ class MailTemplates:
     """The four parsed templates of one campaign variant.
 
     `customer_fields` are the columns of golden_profiles that they use, `version` changes when any
-    of their files, the brand or the campaign's settings change.
+    of their files, the brand or the campaign's settings change, `warnings` is what a look at them
+    found that does not stop a run.
     """
 
     campaign: Campaign
@@ -57,6 +44,7 @@ class MailTemplates:
     text: BoundTemplate
     customer_fields: frozenset[str]
     environments: tuple[MailEnvironment, MailEnvironment]
+    warnings: tuple[Finding, ...] = ()
 
     def take_holes(self) -> int:
         """Outputs that had nothing to print since the last call."""
@@ -79,20 +67,27 @@ def compile_variant(
     `contract` is what a template may use: name of a root to its Arrow type (`mail_contract`).
 
     Raises:
-        UserError: the first mistake in any file, with file and line.
+        UserError: the first mistake in any file, with file and line, and how many more there are.
     """
-    blocks = campaign.folder.parent / BLOCKS
-    partials = {path.stem: read_source(path, blocks) for path in sorted(blocks.glob("*.liquid"))}
-    sources = {
-        part: read_source(campaign.folder / name, blocks)
-        for part, name in (
-            ("subject", variant.subject),
-            ("preheader", variant.preheader),
-            ("html", variant.body),
-            ("text", variant.text),
-        )
-    }
-    environments = tuple(
+    findings = Findings(campaign.file.allow)
+    made = examine_variant(campaign, variant, brand, contract, settings, as_of, findings)
+    findings.stop(campaign.name)
+    assert made is not None, "a variant that can't be compiled has an error"
+    return made
+
+
+def examine_variant(
+    campaign: Campaign,
+    variant: Variant,
+    brand: Brand,
+    contract: Mapping[str, pa.DataType],
+    settings: EmailsSettings,
+    as_of: datetime,
+    findings: Findings,
+) -> MailTemplates | None:
+    """The same, but everything that is wrong goes into `findings`; None if a file can't be used."""
+    partials = read_partials(campaign.folder.parent / BLOCKS, findings)
+    html_env, text_env = (
         MailEnvironment(
             html=html,
             brand=brand,
@@ -103,36 +98,44 @@ def compile_variant(
         )
         for html in (True, False)
     )
-    html_env, text_env = environments
-    for source in [*partials.values(), *sources.values()]:
-        refuse_handlebars(source)
-    for source in partials.values():
-        _parse(text_env, source)
-
-    parsed: dict[str, BoundTemplate] = {}
-    used: set[str] = set()
-    for part, source in sources.items():
-        env = html_env if part == "html" else text_env
-        template = _parse(env, source)
-        usage = TemplateCheck(env, contract, partials).run(template, source)
-        used |= usage.fields.get("customer", set())
-        parsed[part] = _compiled(env, source, brand) if part == "html" else template
+    parsed = parse_mail(
+        {
+            "subject": campaign.folder / variant.subject,
+            "preheader": campaign.folder / variant.preheader,
+            "html": campaign.folder / variant.body,
+            "text": campaign.folder / variant.text,
+        },
+        partials,
+        {True: html_env, False: text_env},
+        Shop(
+            brand,
+            contract,
+            promotional=campaign.file.kind == "promotional",
+            products=campaign.file.products.count,
+            clip_bytes=settings.clip_bytes,
+        ),
+        findings,
+    )
+    if parsed is None:
+        return None
     digest = hashlib.sha256()
-    for source in [*partials.values(), *sources.values()]:
+    for source in [*parsed.partials.values(), *parsed.sources.values()]:
         digest.update(source.text.encode() + b"\0")
-    settings_json = [campaign.file.model_dump(mode="json"), variant.name, brand.model_dump()]
+    fields = campaign.file.model_dump(mode="json", exclude={"allow"})
+    settings_json = [fields, variant.name, brand.model_dump()]
     digest.update(json.dumps(settings_json, sort_keys=True).encode())
     return MailTemplates(
         campaign=campaign,
         variant=variant,
         brand=brand,
         version=digest.hexdigest()[:12],
-        subject=parsed["subject"],
-        preheader=parsed["preheader"],
-        html=parsed["html"],
-        text=parsed["text"],
-        customer_fields=frozenset(used),
+        subject=parsed.templates["subject"],
+        preheader=parsed.templates["preheader"],
+        html=parsed.templates["html"],
+        text=parsed.templates["text"],
+        customer_fields=parsed.customer_fields,
         environments=(html_env, text_env),
+        warnings=findings.warnings,
     )
 
 
@@ -147,80 +150,11 @@ def utm_tags(campaign: Campaign, variant: Variant) -> dict[str, str]:
     return tags | ({"utm_term": variant.name} if len(campaign.file.variants) > 1 else {})
 
 
-def read_source(path: Path, blocks: Path, _open: tuple[Path, ...] = ()) -> Source:
-    """A template file with its `<mj-include path="name.mjml" />` lines replaced by the files.
-
-    Raises:
-        UserError: an included file is missing, includes itself, or a file is not UTF-8.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
-    out: list[str] = []
-    lines: list[tuple[Path, int]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        found = INCLUDE.search(line)
-        if found is None:
-            out.append(line)
-            lines.append((path, number))
-            continue
-        target = blocks / Path(found[1]).name
-        if not target.is_file():
-            have = [p.name for p in sorted(blocks.glob("*.mjml"))]
-            raise UserError(
-                f"{path} line {number}: there is no shared part {found[1]!r} in {blocks}"
-                f"{did_you_mean(found[1], have) or '; add the file or remove the line.'}"
-            )
-        if target in (*_open, path):
-            raise UserError(
-                f"{path} line {number}: {found[1]!r} includes itself; break the circle."
-            )
-        inner = read_source(target, blocks, (*_open, path))
-        out += [line[: found.start()] + inner.text + line[found.end() :]]
-        lines += inner.lines
-    return Source(path.stem, "\n".join(out), tuple(lines))
-
-
-def _parse(env: MailEnvironment, source: Source) -> BoundTemplate:
-    try:
-        return env.parse_mail(source.text, source.name)
-    except LiquidError as error:
-        raise syntax_error(error, source, env) from error
-
-
-def _compiled(env: MailEnvironment, source: Source, brand: Brand) -> BoundTemplate:
-    """The MJML of a source as a Liquid template of HTML, with what the brand says filled in."""
-    from mjml import mjml2html
-
-    tokens: list[str] = []
-    constant = brand.model_dump(mode="json")
-
-    def hide(found: re.Match[str]) -> str:
-        token = found[0]
-        if (path := BRAND_OUTPUT.fullmatch(token)) is not None:
-            value: Any = constant
-            for name in path[1].split("."):
-                value = value.get(name) if isinstance(value, dict) else None
-            if isinstance(value, str):
-                token = str(escape(value))
-        tokens.append(token)
-        return f"LQ{len(tokens) - 1:05d}X"
-
-    path = source.lines[0][0] if source.lines else Path(source.name)
-    try:
-        html: str = mjml2html(LIQUID_TOKEN.sub(hide, source.text), disable_comments=True)
-    except ValueError as error:
-        raise UserError(
-            f"{path} is not valid MJML ({error}): check that every <mj-...> tag is closed and that "
-            f"'&' outside of Liquid is written '&amp;'."
-        ) from error
-    html = re.sub(r"[ \t]*\n\s*", "\n", html)
-    html = PLACEHOLDER.sub(lambda m: tokens[int(m[1])], html)
-    try:
-        return env.parse_mail(html, source.name)
-    except LiquidError as error:
-        raise UserError(
-            f"{path}: a Liquid block opens inside one MJML element and closes in another; put "
-            f"{{% if %}} and {{% endif %}} on the same level, between sections inside <mj-raw>."
-        ) from error
+__all__ = [
+    "BLOCKS",
+    "MailTemplates",
+    "compile_variant",
+    "examine_variant",
+    "read_source",
+    "utm_tags",
+]

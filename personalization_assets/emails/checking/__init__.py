@@ -1,0 +1,15 @@
+"""Templates that can't go wrong: what is read before a campaign may be sent, and every finding.
+
+What belongs here: looking at a campaign's files without rendering them. What does not: rendering
+(`render.py`), what a mail looked like in the end (`gallery.py`), and whether people should get it
+(`audience.py`).
+
+- `rules.py` is the table of all rules: code, severity, sentence, what to do;
+- `findings.py` collects what broke them, `sources.py` knows which file and line a text came from;
+- `dialects.py` recognises other template languages and says the same in Liquid;
+- `variables.py` follows a template with the types of the mail context (`values.py`) and what its
+  conditions prove (`guards.py`): unknown names and filters, empty values that would be printed;
+- `markup.py` is HTML with Liquid in it as one tree, on which `links.py` and `balance.py` look;
+- `measures.py` sums up a parsed template: lengths, bytes, and whether something is in every mail;
+- `mail.py` applies all of it to a campaign's variant, `campaign.py` to folders of campaigns.
+"""

@@ -1,0 +1,287 @@
+"""A variant's four texts, parsed and looked at: what the rules say about each of them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from liquid import escape
+from liquid.context import RenderContext
+from liquid.exceptions import LiquidError, TemplateNotFoundError
+from liquid.template import BoundTemplate
+
+from personalization_assets.emails.brand import Brand
+from personalization_assets.emails.checking.balance import check_balance
+from personalization_assets.emails.checking.dialects import refuse_dialects
+from personalization_assets.emails.checking.findings import Findings, FoundError, Place, near_of
+from personalization_assets.emails.checking.hiding import Hidden, hide, hide_with_places
+from personalization_assets.emails.checking.links import check_mjml, check_tags
+from personalization_assets.emails.checking.markup import Tag, read_markup, tags
+from personalization_assets.emails.checking.measures import (
+    Scale,
+    html_bytes,
+    presence,
+    texts,
+    weigh,
+)
+from personalization_assets.emails.checking.names import Names
+from personalization_assets.emails.checking.sources import Source, read_source
+from personalization_assets.emails.checking.variables import TemplateCheck
+from personalization_assets.emails.liquid_env import MailEnvironment
+from personalization_assets.emails.problems import did_you_mean
+
+LONGEST_SUBJECT = 150
+SHORTEST_SHOUT = 8
+"""Letters from which on a text in capitals is shouting."""
+NEAR_CLIP = 0.8
+UNSUBSCRIBE_LINK = re.compile(r"https?://[^\s\"'<>]*unsubscribe", re.IGNORECASE)
+MJ_ENDS = re.compile(
+    r"<(?P<end>/?)(?P<name>mj[\w-]*)(?:[^<>\"']|\"[^\"]*\"|'[^']*')*?(?P<closed>/?)>"
+)
+Environments = Mapping[bool, MailEnvironment]
+"""By whether it is for HTML."""
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What a mail is checked against."""
+
+    brand: Brand
+    contract: Mapping[str, pa.DataType]
+    promotional: bool
+    products: int
+    clip_bytes: int
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A variant's templates by part, the texts they came from, and the columns they use."""
+
+    templates: Mapping[str, BoundTemplate]
+    sources: Mapping[str, Source]
+    partials: Mapping[str, Source]
+    customer_fields: frozenset[str]
+
+
+def read_partials(blocks: Path, findings: Findings) -> dict[str, Source]:
+    """The shared parts by name."""
+    found = {path.stem: _read(path, blocks, findings) for path in sorted(blocks.glob("*.liquid"))}
+    return {name: source for name, source in found.items() if source is not None}
+
+
+def parse_mail(
+    files: Mapping[str, Path],
+    partials: Mapping[str, Source],
+    environments: Environments,
+    shop: Shop,
+    findings: Findings,
+) -> Parsed | None:
+    """Read, parse and check the texts of a mail; None if one of them can't be used.
+
+    `files` are those of subject, preheader, html and text.
+    """
+    names = Names(shop.contract)
+    folder = files["html"].parent
+    blocks = folder.parent / "_blocks"
+    broken = {n for n, s in partials.items() if refuse_dialects(s, names, findings)}
+    for name, source in partials.items():
+        if name not in broken and _parse(environments[False], source, findings) is None:
+            broken.add(name)
+    sources: dict[str, Source] = {}
+    templates: dict[str, BoundTemplate] = {}
+    used: set[str] = set()
+    for part, path in files.items():
+        source_read = _read(path, blocks, findings)
+        if source_read is None or refuse_dialects(source_read, names, findings):
+            continue
+        env = environments[part == "html"]
+        parsed = _parse(env, source_read, findings)
+        if parsed is None:
+            continue
+        check = TemplateCheck(env, shop.contract, partials, findings, broken)
+        used |= check.run(parsed, source_read).fields.get("customer", set())
+        sources[part] = source_read
+        made = parsed if part != "html" else _html(env, source_read, shop, findings)
+        if made is not None:
+            templates[part] = made
+    if broken or set(templates) != set(files):
+        return None
+    check_subject(templates["subject"], sources["subject"], findings)
+    check_preheader(templates, sources, findings)
+    check_text(templates["text"], sources["text"], shop, findings)
+    return Parsed(templates, sources, partials, frozenset(used))
+
+
+# --- the parts of a mail -------------------------------------------------------------------------
+
+
+def check_subject(template: BoundTemplate, source: Source, findings: Findings) -> None:
+    """Empty, long, loud."""
+    start = source.top
+    words = Scale(lambda text: len(text.strip()), output=lambda _: 1)
+    if not weigh(template, words):
+        findings.add("subject_empty", start)
+        return
+    shortest = Scale(words.text, words.output, turns=lambda _: 0, choose=min)
+    if not weigh(template, shortest):
+        findings.add("subject_may_be_empty", start)
+    length = weigh(template, Scale(lambda text: len(" ".join(text.split()))))
+    if length > LONGEST_SUBJECT:
+        findings.add("subject_long", start, length=length)
+    count = weigh(template, Scale(lambda text: text.count("!")))
+    if count > 1:
+        findings.add("subject_exclamation", start, count=count)
+    for content in texts(template.nodes, RenderContext(template)):
+        letters = [c for c in content.text if c.isalpha()]
+        if len(letters) >= SHORTEST_SHOUT and all(c == c.upper() for c in letters):
+            place = source.place(content.token.start_index)
+            findings.add("subject_capitals", place, text=" ".join(content.text.split()))
+
+
+def check_preheader(
+    templates: Mapping[str, BoundTemplate], sources: Mapping[str, Source], findings: Findings
+) -> None:
+    """It says something, and the mail shows it."""
+    if not weigh(templates["preheader"], Scale(lambda text: len(text.strip()), lambda _: 1)):
+        findings.add(
+            "preheader_missing",
+            sources["preheader"].top,
+            what="the preheader is empty",
+            remedy="write one",
+        )
+    shown = presence(templates["html"], "mail.preheader", re.compile("(?!)"))
+    if shown == "never":
+        findings.add(
+            "preheader_missing",
+            sources["html"].top,
+            what="the mail does not show its preheader",
+            remedy="add <mj-preview>{{ mail.preheader }}</mj-preview> or a hidden <div>",
+        )
+
+
+def check_text(template: BoundTemplate, source: Source, shop: Shop, findings: Findings) -> None:
+    """Not empty; for promotional mail, a way to unsubscribe."""
+    if not weigh(template, Scale(lambda text: len(text.strip()), lambda _: 1)):
+        findings.add("text_empty", source.top)
+    elif shop.promotional:
+        found = presence(template, "links.unsubscribe", UNSUBSCRIBE_LINK)
+        if found != "always":
+            findings.add("text_unsubscribe", source.top)
+
+
+def _html(
+    env: MailEnvironment, source: Source, shop: Shop, findings: Findings
+) -> BoundTemplate | None:
+    """The template that is sent, with the rules on HTML applied."""
+    mjml = source.path.suffix == ".mjml"
+    hidden = hide(source, shop.brand)
+    if mjml:
+        check_mjml(source, hidden, findings)
+        try:
+            html = re.sub(r"[ \t]*\n\s*", "\n", hidden.converted())
+        except ValueError as error:
+            findings.add("mjml_invalid", _mjml_place(error, hidden, source), problem=error)
+            return None
+    else:
+        html = hidden.text
+    try:
+        template = env.parse_mail(hidden.restored(html), source.name)
+    except LiquidError:
+        findings.add("liquid_across_elements", source.top)
+        return None
+    looked_at = hide_with_places(source, shop.brand)
+    try:
+        marked = looked_at.converted() if mjml else looked_at.text
+    except ValueError as error:  # the text itself was fine
+        raise AssertionError(f"{source.path}: {error}") from error
+    items = read_markup(marked, looked_at, source)
+    check_tags(items, shop.brand, findings)
+    check_balance(items, findings)
+    top = source.top
+    if not mjml:
+        root = next((t for t in tags(items) if isinstance(t, Tag) and t.name == "html"), None)
+        if root is None or not root.attributes.get("lang"):
+            findings.add("html_lang", root.place if root else top, root="html")
+    if shop.promotional:
+        _check_duties(template, shop.brand, top, findings)
+    size, limit = html_bytes(template, shop.products), shop.clip_bytes
+    if size > NEAR_CLIP * limit:
+        code = "size_clip" if size > limit else "size_near_clip"
+        findings.add(code, top, size=size // 1024, limit=limit // 1024)
+    return template
+
+
+def _check_duties(template: BoundTemplate, brand: Brand, top: Place, findings: Findings) -> None:
+    address = re.escape(str(escape(brand.postal_address)))
+    for name, path, text in (
+        ("unsubscribe", "links.unsubscribe", UNSUBSCRIBE_LINK),
+        ("address", "brand.postal_address", re.compile(address)),
+    ):
+        found = presence(template, path, text)
+        if found != "always":
+            state = "missing" if found == "never" else "conditional"
+            findings.add(f"{name}_{state}", top)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _read(path: Path, blocks: Path, findings: Findings) -> Source | None:
+    try:
+        return read_source(path, blocks)
+    except FoundError as stopped:
+        findings.take(stopped.finding)
+        return None
+
+
+def _parse(env: MailEnvironment, source: Source, findings: Findings) -> BoundTemplate | None:
+    try:
+        return env.parse_mail(source.text, source.name)
+    except LiquidError as error:
+        _syntax(error, source, env, findings)
+        return None
+
+
+def _syntax(error: LiquidError, source: Source, env: MailEnvironment, findings: Findings) -> None:
+    """python-liquid's complaint, at the line it is about."""
+    index = error.token.start_index if error.token is not None else -1
+    message = str(error.message)
+    if index < 0:
+        open_tag = re.search(r"expected tag (end\w+)", message)
+        index = len(source.text)
+        if open_tag:
+            opener = open_tag[1].removeprefix("end")
+            starts = [m.start() for m in re.finditer(rf"\{{%-?\s*{opener}\b", source.text)]
+            index = starts[-1] if starts else index
+            message = f"this {{% {opener} %}} has no {{% {open_tag[1]} %}}"
+        elif error.token is not None:
+            snippet = error.token.value.strip()
+            index = max(source.text.find(snippet), 0) if snippet else index
+    place = source.place(index)
+    if isinstance(error, TemplateNotFoundError):
+        name, known = str(error.args[0]), getattr(env.loader, "templates", {})
+        near = near_of(did_you_mean(name, known), f"add the file {name}.liquid there")
+        findings.add("part_unknown", place, name=name, **near)
+        return
+    if (tag := re.search(r"unexpected tag '(\w+)'", message)) is not None:
+        ends = ["end" + n for n in ("if", "for", "case", "unless", "capture", "comment")]
+        hint = did_you_mean(tag[1], [*env.tags, *ends]).rstrip("?")
+        message = f"there is no tag {{% {tag[1]} %}} here{hint}"
+    findings.add("liquid_syntax", place, problem=message)
+
+
+def _mjml_place(error: ValueError, hidden: Hidden, source: Source) -> Place:
+    """Where MJML stumbled, if it says so, else the element that is not closed."""
+    at = re.search(r"at position (\d+)", str(error))
+    if at is not None:
+        return source.place(hidden.offset(int(at[1])))
+    opens: list[re.Match[str]] = []
+    for tag in MJ_ENDS.finditer(hidden.text):
+        if not tag["end"] and not tag["closed"]:
+            opens.append(tag)
+        elif tag["end"] and opens:
+            if opens[-1]["name"] != tag["name"]:
+                break
+            opens.pop()
+    return source.place(hidden.offset(opens[-1].start())) if opens else source.top
