@@ -31,6 +31,8 @@ from liquid.expression import Expression
 from liquid.template import BoundTemplate
 from liquid.token import Token
 
+from personalization_assets.emails.checking.dialect_table import LIQUID_TOKEN
+from personalization_assets.emails.checking.sources import Source
 from personalization_assets.emails.liquid_batch.environment import AbortMail
 from personalization_assets.emails.liquid_batch.template import EXPECTED
 from personalization_assets.emails.preview.depends import (
@@ -45,8 +47,7 @@ from personalization_assets.emails.preview.depends import (
 )
 from personalization_assets.emails.preview.scenarios import Location
 from personalization_assets.emails.render import PARTS
-from personalization_assets.emails.static_check import Source
-from personalization_assets.emails.templates import LIQUID_TOKEN, MailTemplates
+from personalization_assets.emails.templates import MailTemplates
 
 WORDS: Mapping[str, str] = {
     "if": "if {}",
@@ -109,8 +110,8 @@ class Traced:
         self._names = References(contract)
         self._partials = partials
         self._marked: set[int] = set()
-        self._parts: dict[str, BoundTemplate] = {name: getattr(templates, name) for name in PARTS}
-        for part, template in self._parts.items():
+        self.parts: dict[str, BoundTemplate] = {name: getattr(templates, name) for name in PARTS}
+        for part, template in self.parts.items():
             self._part, self._context = part, RenderContext(template)
             compiled = template.nodes[0].token.source if template.nodes else ""
             places = _Places(sources[part], compiled)
@@ -139,7 +140,7 @@ class Traced:
 
     def _render(self, part: str, context: Mapping[str, Any]) -> str | None:
         try:
-            return self._parts[part].render(**context)
+            return self.parts[part].render(**context)
         except (AbortMail, *EXPECTED):
             return None
 
@@ -382,9 +383,7 @@ class _Places:
 
     def at(self, index: int) -> tuple[FilePath, int, int]:
         """File, line and column, from 1."""
-        text, lines = self._source.text, self._source.lines
         token = bisect.bisect_right(self._starts, index) - 1
-        index = max(index + (self._moves[token] if token >= 0 else 0), 0)
-        number = min(text.count("\n", 0, index), len(lines) - 1)
-        path, line = lines[number]
-        return path, line, index - (text.rfind("\n", 0, index) + 1) + 1
+        move = self._moves[token] if token >= 0 else 0
+        path, line, column = self._source.place(max(index + move, 0))
+        return path, line, column or 1

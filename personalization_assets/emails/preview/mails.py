@@ -13,6 +13,7 @@ import pyarrow as pa
 from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.building import contexts_of
 from personalization_assets.emails.campaigns import Campaign
+from personalization_assets.emails.checking.sources import read_source
 from personalization_assets.emails.contexts import prepare
 from personalization_assets.emails.links import Signer
 from personalization_assets.emails.mail_context import constants
@@ -34,7 +35,6 @@ from personalization_assets.emails.templates import (
     BLOCKS,
     MailTemplates,
     compile_variant,
-    read_source,
 )
 from personalization_assets.errors import UserError
 
