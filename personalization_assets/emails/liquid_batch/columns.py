@@ -73,7 +73,10 @@ class Columns:
 
 class Dictionaries:
     """Entries of Arrow dictionaries, each read when it is first used, however many batches share
-    the dictionary."""
+    the dictionary.
+
+    That equal items are one object shows in one place: `uniq` takes a NaN for equal to itself only.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[tuple[int, ...], tuple[pa.Array, dict[int | None, Any]]] = {}

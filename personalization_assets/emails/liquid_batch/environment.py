@@ -236,6 +236,9 @@ class BatchEnvironment(Environment):
         self.output_stream_limit = given.output_bytes  # type: ignore[misc]
         self.context_depth_limit = given.depth  # type: ignore[misc]
         self.add_tag(AbortTag)
+        bounded = filters.bounded(self.filters, given.loop_turns, given.output_bytes)
+        for name, function in bounded.items():
+            self.add_filter(name, function)
         self.add_filter("number_with_delimiter", filters.number_with_delimiter)
         if profile == "shopify":
             for tag in (CountingOutput, CountingEcho, LimitedFor, LimitedTablerow):

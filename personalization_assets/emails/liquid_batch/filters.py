@@ -7,7 +7,7 @@ compiling, or kept from one row to the next.
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from functools import cache
+from functools import cache, wraps
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -56,6 +56,49 @@ def is_pure(env: Environment, name: str) -> bool:
 @cache
 def _builtin() -> dict[str, Callable[..., Any]]:
     return Environment().filters
+
+
+def bounded(
+    builtin: Mapping[str, Callable[..., Any]], most_items: int | None, most_text: int | None
+) -> dict[str, Callable[..., Any]]:
+    """Those of python-liquid's filters that can take any memory within all limits of a template:
+    the same, but a range of more than `most_items` is not made a list, and `join` and `replace`
+    make no text of more than `most_text` characters.
+
+    They raise FilterArgumentError.
+    """
+
+    def checked(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def filter_(value: Any, *arguments: Any, **named: Any) -> Any:
+            for given in (value, *arguments):
+                if most_items and isinstance(given, range) and len(given) > most_items:
+                    raise FilterArgumentError(f"{name}: the range is too long", token=None)
+            if most_text and _length(name, value, arguments) > most_text:
+                raise FilterArgumentError(f"{name}: the text gets too long", token=None)
+            return function(value, *arguments, **named)
+
+        return pure(filter_)
+
+    return {name: checked(name, builtin[name]) for name in BOUNDED}
+
+
+BOUNDED = (
+    *("join", "replace", "first", "last", "concat", "map", "reverse", "sort", "sort_natural"),
+    *("sum", "where", "reject", "find", "find_index", "has", "uniq", "compact"),
+)
+
+
+def _length(name: str, value: Any, arguments: tuple[Any, ...]) -> int:
+    """How long the text of `join` or `replace` gets at most; 0 for other filters."""
+    if name == "join" and isinstance(value, list | tuple | range):
+        mark = len(str(arguments[0])) if arguments else 1
+        return len(value) * mark + sum(len(item) for item in value if isinstance(item, str))
+    if name == "replace" and arguments:
+        text, old = str(value), str(arguments[0])
+        new = str(arguments[1]) if len(arguments) > 1 else ""
+        return len(text) + text.count(old) * len(new)
+    return 0
 
 
 def nothing(value: Any) -> bool:
@@ -107,7 +150,7 @@ def truncate(value: Any, length: Any = 50, end: Any = "...") -> Any:
         return None
     text, mark = str(value), str(end)
     room = int(to_decimal(length, "truncate"))
-    return text if len(text) <= room else text[: max(room - len(mark), 0)].rstrip() + mark
+    return text if len(text) <= room else text[: max(room - len(mark), 0)] + mark
 
 
 @pure

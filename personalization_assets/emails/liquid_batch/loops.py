@@ -168,10 +168,9 @@ def _turns(
             code.add(lines)
             code.line(f"{text} = join({pieces})")
             guard = f" and {key} is not None" if item_part else ""
-            held = f", {item}" if shared else ""
-            code.line(f"if holes == {before}{guard}: {memo}.put({whole}, {text}{held})")
-            if uses.captures:
-                code.line(f"{memo}.captured[{whole}] = captured - {before}c")
+            more = f", {item if shared else None}"
+            more += f", captured - {before}c" if uses.captures else ""
+            code.line(f"if holes == {before}{guard}: {memo}.put({whole}, {text}{more})")
         if uses.captures:
             code.line("else:")
             with code.indented():

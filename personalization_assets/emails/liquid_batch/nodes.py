@@ -296,7 +296,8 @@ class Nodes:
         self.names.obstacle("uses abort_message", node.token)
         limit = self.env.output_stream_limit
         if limit:
-            self.code.line(f"if sum(map(len, pieces)) + captured > {limit:d}: raise FallbackError")
+            sizes = [f"sum(map(len, {pieces}))" for pieces in ("pieces", *self.buffers)]
+            self.code.line(f"if {' + '.join(sizes)} + captured > {limit:d}: raise FallbackError")
         reason = self.expressions.value(node.reason)
         self.code.line(f"raise AbortMail(str({reason.code}))")
 

@@ -132,7 +132,7 @@ def _check_limit(nodes: Nodes, length: str) -> None:
 
 
 def _nodes_of(nodes: Nodes, partial: BoundTemplate, node: Any) -> None:
-    if partial.name in nodes.partials:
+    if partial.name in nodes.partials[1:]:
         raise UnsupportedError(f"the partial {partial.name!r}, which renders itself,", node.token)
     nodes.partials.append(partial.name)
     for child in partial.nodes:

@@ -47,8 +47,9 @@ class Memo(dict[Any, bytes]):
         self.held: list[Any] = []
         """Items whose identity is in a key, so that no other object gets it."""
 
-    def put(self, key: Any, text: bytes, item: Any = None) -> None:
-        """Keep a text after a miss; `item` is held for as long as the text."""
+    def put(self, key: Any, text: bytes, item: Any = None, captured: int = 0) -> None:
+        """Keep a text after a miss; `item` is held for as long as the text, and `captured` is what
+        making it counted against the limit on output."""
         self.missed += 1
         if self.missed > LEARNING and self.useless:
             return
@@ -60,6 +61,8 @@ class Memo(dict[Any, bytes]):
             self.captured.clear()
             self.size = weight
         self[key] = text
+        if captured:
+            self.captured[key] = captured
         if item is not None:
             self.held.append(item)
 

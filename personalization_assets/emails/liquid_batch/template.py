@@ -36,7 +36,15 @@ RESULT = pa.schema(
 """What `CompiledTemplate.render` gives, one row per row: `status` is rendered, aborted or error;
 `text` is null unless rendered; `holes` counts outputs that had nothing to print."""
 
-EXPECTED = (LiquidError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError)
+EXPECTED = (
+    LiquidError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    RecursionError,
+    MemoryError,
+)
 """What a template may raise on a row; anything else is a mistake of ours and is not caught."""
 
 
@@ -202,7 +210,7 @@ class CompiledTemplate:
         except AbortMail as stop:
             return work.stop(row, "aborted", str(stop))
         except EXPECTED as error:
-            reason = described(error)
+            reason = described(error, self.template.name)
             self._count(reason)
             return work.stop(row, "error", reason)
         if cause is not None:
@@ -280,14 +288,15 @@ def _valid(text: bytes | None) -> bytes | None:
     )
 
 
-def described(error: Exception) -> str:
-    """What failed and where, without any value of the row."""
+def described(error: Exception, template: str = "") -> str:
+    """What failed and where, without any value of the row. `template` is the name of the template
+    that was rendered; python-liquid only names partials."""
     if isinstance(error, LiquidError):
         try:
             found = error.context()
         except ValueError:
             found = None
         if found:
-            name = error.template_name or "the template"
+            name = error.template_name or template or "the template"
             return f"{type(error).__name__} in {name} line {found[0]}"
     return type(error).__name__

@@ -77,10 +77,10 @@ def test_rows_that_python_liquid_had_to_render_are_counted_with_their_cause() ->
     status = [done.status for done in made.render_rows(rows)]
     assert status == ["rendered", "error", "error", "rendered"]
     assert (made.report.rows, made.report.sent_back) == (4, 2)
-    assert made.report.causes == {"FilterArgumentError in the template line 2": 2}
+    assert made.report.causes == {"FilterArgumentError in card line 2": 2}
     assert made.report.advice == [
         "2 of 4 rows were rendered again by python-liquid: "
-        "FilterArgumentError in the template line 2 (2)"
+        "FilterArgumentError in card line 2 (2)"
     ]
 
 
@@ -88,7 +88,7 @@ def test_a_text_above_its_limit_is_an_error_with_its_line() -> None:
     made = compiled("{{ s }}", typed=False, limits=Limits(output_bytes=10))
     short, long = made.render_rows([{"s": "x" * 10}, {"s": "x" * 11}])
     assert (short.status, short.text) == ("rendered", "x" * 10)
-    assert (long.status, long.reason) == ("error", "OutputStreamLimitError in the template line 1")
+    assert (long.status, long.reason) == ("error", "OutputStreamLimitError in card line 1")
 
 
 @pytest.mark.parametrize(
