@@ -2,6 +2,7 @@
 
 import click
 
+from personalization_assets.commands.checking import COMMANDS as CHECKING
 from personalization_assets.commands.decisions import COMMANDS as DECISIONS
 from personalization_assets.commands.preview import COMMANDS as PREVIEW
 
@@ -11,5 +12,5 @@ def campaign() -> None:
     """Check a campaign, look at its mails, and ask who gets them."""
 
 
-for command in [*DECISIONS, *PREVIEW]:
+for command in [*CHECKING, *DECISIONS, *PREVIEW]:
     campaign.add_command(command)

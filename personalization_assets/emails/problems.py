@@ -31,11 +31,17 @@ def all_problems(
 ) -> list[tuple[Place, str]]:
     """Everything that is wrong, and where; `known_at` are the names of fields at a place.
 
-    A misspelt field is also a missing one: the misspelling says more, so it comes first.
+    A misspelt field is also a missing one: only the misspelling is told.
     """
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     errors.sort(key=lambda e: e["type"] != "extra_forbidden")
-    return [(e["loc"], _in_words(e["type"], e["loc"], e["msg"], known_at)) for e in errors]
+    found: list[tuple[Place, str]] = []
+    for error_ in errors:
+        place = error_["loc"]
+        if error_["type"] == "missing" and any(f"{place[-1]!r}" in says for _, says in found):
+            continue
+        found.append((place, _in_words(error_["type"], place, error_["msg"], known_at)))
+    return found
 
 
 def _in_words(

@@ -11,8 +11,7 @@ from personalization_assets.emails.checking.findings import Findings, Place
 from personalization_assets.emails.checking.markup import Block, End, Item, Tag
 
 VOID = frozenset(
-    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param")
-    + ("source", "track", "wbr")
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr")
 )
 OPTIONAL = frozenset(
     ("p", "li", "dt", "dd", "option", "html", "head", "body", "thead", "tbody", "tfoot")

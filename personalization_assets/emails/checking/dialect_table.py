@@ -204,13 +204,14 @@ DIALECTS: tuple[tuple[str, re.Pattern[str], Translate], ...] = tuple(
 def _method(part: Part, names: Names) -> str:
     name = METHODS.get(part("method"), part("method"))
     arguments = f": {part('arguments')}" if part("arguments") else ""
-    return f"{{{{ {part('value')} | {name}{arguments} }}}}"
+    return f"{{{{ {names.known(part('value'))} | {name}{arguments} }}}}"
 
 
 def _ternary(part: Part, names: Names) -> str:
-    other = part("other")
+    other = names.known(part("other"))
     shown = f"{{% else %}}{{{{ {other} }}}}" if other else ""
-    return f"{{% if {part('test')} %}}{{{{ {part('value')} }}}}{shown}{{% endif %}}"
+    value, test = names.known(part("value")), names.known(part("test"))
+    return f"{{% if {test} %}}{{{{ {value} }}}}{shown}{{% endif %}}"
 
 
 def _is_nil(part: Part, names: Names) -> str:

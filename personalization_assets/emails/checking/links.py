@@ -36,7 +36,7 @@ def check_tags(items: list[Item], brand: Brand, findings: Findings) -> None:
 
 
 def check_mjml(source: Source, hidden: Hidden, findings: Findings) -> None:
-    """What only the MJML shows: buttons without a link, images without alt, the language."""
+    """What only the MJML shows: unknown elements, buttons without a link, the language."""
     defaults = re.search(r"<mj-attributes>.*?</mj-attributes>", hidden.text, re.DOTALL)
     for found in MJ_TAG.finditer(hidden.text):
         if defaults and defaults.start() < found.start() < defaults.end():
@@ -48,8 +48,6 @@ def check_mjml(source: Source, hidden: Hidden, findings: Findings) -> None:
             findings.add("mjml_unknown", place, tag=name, **near)
         if name == "mj-button" and not re.search(r"\shref\s*=", attributes):
             findings.add("button_link", place)
-        if name == "mj-image" and not re.search(r"\salt\s*=", attributes):
-            findings.add("image_alt", place)
     root = re.search(r"<mjml\b([^>]*)>", hidden.text)
     if root and not re.search(r"\slang\s*=\s*[\"'][^\"']", root[1]):
         findings.add("html_lang", source.place(hidden.offset(root.start())), root="mjml")

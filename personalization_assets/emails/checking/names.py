@@ -58,6 +58,13 @@ class Names:
             kind = fields.get(name, pa.null())
         return ".".join(out)
 
+    def known(self, written: str) -> str:
+        """The same where it leads to something that is known here; else what was written."""
+        if not re.fullmatch(r"[A-Za-z_][\w.]*", written):
+            return written
+        mapped = self.path(written)
+        return mapped if mapped.partition(".")[0] in self._roots else written
+
     def customer_field(self, word: str) -> str | None:
         """The column of golden_profiles that a bare name means, if any."""
         kind = self._roots.get("customer", pa.null())

@@ -46,7 +46,7 @@ RULES: Mapping[str, Rule] = {
     "filter_unknown": _error("there is no filter '$name'", "$near"),
     "not_a_list": _error("$name is not a list, so {% for %} can't go through it", "name a list"),
     "nullable_printed": _warning(
-        "$name may be empty here ($reason)",
+        "$name may be empty here$reason",
         "give it a default, {{ $name | default: '...' }}, or print it inside {% if $guard %}",
     ),
     # --- MJML and HTML ---
@@ -77,19 +77,25 @@ RULES: Mapping[str, Rule] = {
     ),
     "link_empty": _error('this link leads nowhere (href="$link")', "give it an address"),
     "link_scheme": _error(
-        "the link '$link' has no scheme, so mail programs can't open it", "write https://..."
+        "the link '$link' has no scheme, so mail programs can't open it",
+        "write the whole address with https://",
     ),
-    "link_script": _error("the link '$link' does not open in a mail", "write https://..."),
-    "link_http": _warning("the link '$link' is not encrypted", "write https://"),
+    "link_script": _error(
+        "the link '$link' does not open in a mail", "write the whole address with https://"
+    ),
+    "link_http": _warning("the link '$link' is not encrypted", "write https:// if the page has it"),
     "link_untagged": _warning(
         "the link '$link' to the shop has no utm tags, so nobody sees what it brings",
         "write {{ '$link' | utm: 'name-of-the-link' }} or use links.home and its kin",
     ),
     "button_link": _warning("this button has no href, so it can't be pressed", "add href"),
     "image_source": _error(
-        "the image '$link' has no scheme, so mail programs can't load it", "write https://..."
+        "the image '$link' has no scheme, so mail programs can't load it",
+        "write the whole address with https://",
     ),
-    "image_http": _warning("the image '$link' is not encrypted", "write https://"),
+    "image_http": _warning(
+        "the image '$link' is not encrypted", "write https:// if the page has it"
+    ),
     "image_alt": _warning(
         "this image has no alt text, and many people see mails without images",
         'write alt="what it shows", or alt="" if it only decorates',

@@ -234,14 +234,13 @@ class TemplateCheck:
         if value.there(state.facts):
             return
         doubt = min(value.doubts - state.facts, key=lambda k: (len(k), str(k)))
-        guard = written(doubt)
+        shown, guard = _inner(expression), written(doubt)
         if doubt[-1] == HAS_ITEMS:
-            reason, guard = f"{guard} may have no items", f"{guard}.size > 0"
+            reason, guard = f": {guard} may have no items", f"{guard}.size > 0"
         elif len(doubt) == 1:
-            reason = f"{guard} is not set in every case"
+            reason = f": {guard} is not set in every case"
         else:
-            reason = f"{guard} is not known for everybody"
-        shown = _inner(expression)
+            reason = "" if guard == str(shown) else f": {guard} is not known for everybody"
         self._findings.add(
             "nullable_printed", self._place(shown), name=shown, reason=reason, guard=guard
         )

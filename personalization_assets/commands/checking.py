@@ -1,0 +1,150 @@
+"""`personalize campaign check` and `list`: what is wrong with campaigns, and which there are."""
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from personalization_assets.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from personalization_assets.emails.checking.campaign import Checked
+    from personalization_assets.emails.checking.findings import Finding
+    from personalization_assets.settings import Settings
+
+FILE = click.Path(path_type=Path)
+COLOURS = {"error": "red", "warning": "yellow"}
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings, too")
+@click.option("--json", "as_json", is_flag=True, help="Write findings as JSON, for editors and CI")
+@click.option("--warehouse", type=FILE, help="DuckDB file to read [data/warehouse.duckdb]")
+@click.pass_obj
+def check(
+    file: Path | None, names: tuple[str, ...], strict: bool, as_json: bool, warehouse: Path | None
+) -> None:
+    """Check all campaigns, or those named: every mistake, with file and line."""
+    from personalization_assets.emails.brand import load_brand
+    from personalization_assets.emails.checking.campaign import check_campaigns
+    from personalization_assets.emails.mail_context import mail_contract
+    from personalization_assets.settings import load_settings
+
+    settings = load_settings(file, warehouse=warehouse)
+    columns, remark = profile_columns(settings)
+    checked = check_campaigns(
+        settings.campaigns_dir,
+        list(names) or None,
+        load_brand(settings.data_dir / "brand.yaml"),
+        mail_contract(columns),
+        settings.emails,
+        dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0),
+    )
+    if as_json:
+        click.echo(json.dumps([_shown(f) for f in checked.findings], indent=2))
+    else:
+        print_findings(checked, remark)
+    wrong = checked.findings if strict else [f for f in checked.findings if f.severity == "error"]
+    sys.exit(1 if wrong else 0)
+
+
+@click.command(name="list")
+@click.pass_obj
+def list_(file: Path | None) -> None:
+    """Show the campaigns: kind, priority, schedule, variants."""
+    from personalization_assets.emails.campaigns import load_campaigns
+    from personalization_assets.settings import load_settings
+
+    settings = load_settings(file)
+    campaigns = load_campaigns(settings.campaigns_dir)
+    if not campaigns:
+        click.echo(f"There is no campaign in {settings.campaigns_dir}.")
+        return
+    grid = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("campaign", "kind", "priority", "schedule and pause", "variants"):
+        grid.add_column(column, justify="right" if column == "priority" else "left")
+    for campaign in sorted(campaigns, key=lambda c: (-c.file.priority, c.name)):
+        of = campaign.file
+        variants = ", ".join(f"{v.name} {v.share:.0%}" for v in of.variants)
+        again = f"{of.schedule}, every {of.again_after_days} days"
+        grid.add_row(campaign.name, of.kind, str(of.priority), again, variants)
+    Console().print(grid)
+
+
+def profile_columns(settings: "Settings") -> tuple[dict[str, "pa.DataType"], str]:
+    """Columns of golden_profiles, and a remark on where they are from.
+
+    The types are the warehouse's; without one, the names are those of the table's SQL model and the
+    types are not known.
+    """
+    from personalization_assets.emails import mail_context
+    from personalization_assets.warehouse import exists, reading
+
+    try:
+        with reading(settings.warehouse_file) as con:
+            if exists(con, "profiles.golden_profiles"):
+                return mail_context.profile_columns(con), ""
+    except UserError:
+        pass  # no warehouse, or a run holds it: names can be checked all the same
+    import pyarrow as pa
+
+    from personalization_assets.sql_models import read_sql_model
+
+    path = settings.sql_models / "profiles" / "golden_profiles.sql"
+    if not path.is_file():
+        raise UserError(f"There is neither a warehouse nor {path}: run `personalize run` first.")
+    columns = read_sql_model(path).contract.columns
+    types = {c.name: pa.null() if c.nullable else pa.string() for c in columns}
+    return types, "without a warehouse, so types were not checked"
+
+
+def print_findings(checked: "Checked", remark: str) -> None:
+    """Findings by file, then a line that sums them up."""
+    places = [_place(f) for f in checked.findings]
+    width = max(map(len, places), default=0)
+    last: Path | None = None
+    for finding, place in zip(checked.findings, places, strict=True):
+        if last is not None and finding.file != last:
+            click.echo()
+        last = finding.file
+        severity = click.style(f"{finding.severity:<7}", fg=COLOURS[finding.severity])
+        click.echo(f"{place:<{width}}  {severity}  {finding.code}  {finding.says}")
+    if checked.findings:
+        click.echo()
+    names = checked.campaigns
+    what = names[0] if len(names) == 1 else _number(len(names), "campaign")
+    counts = [_number(checked.count(s), s) for s in ("error", "warning") if checked.count(s)]
+    click.echo(f"{what} checked: {', '.join(counts) or 'nothing found'}.")
+    if remark:
+        click.echo(f"Checked {remark}.", err=True)
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _place(finding: "Finding") -> str:
+    column = f":{finding.column}" if finding.column else ""
+    return f"{_relative(finding.file)}:{finding.line}{column}"
+
+
+def _shown(finding: "Finding") -> dict[str, object]:
+    return finding.as_dict() | {"file": str(_relative(finding.file))}
+
+
+def _relative(path: Path) -> Path:
+    """As seen from where the command was called, where that is shorter."""
+    here = Path.cwd()
+    return path.resolve().relative_to(here) if path.resolve().is_relative_to(here) else path
+
+
+COMMANDS: Iterable[click.Command] = (check, list_)
