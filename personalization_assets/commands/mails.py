@@ -2,6 +2,7 @@
 
 import click
 
+from personalization_assets.commands.delivery import COMMANDS as DELIVERY
 from personalization_assets.commands.showing import COMMANDS as SHOWING
 
 
@@ -10,5 +11,5 @@ def mails() -> None:
     """Show, send and account for rendered mails."""
 
 
-for command in [*SHOWING]:
+for command in [*SHOWING, *DELIVERY]:
     mails.add_command(command)

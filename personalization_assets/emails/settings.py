@@ -4,6 +4,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from personalization_assets.emails.delivery.settings import DeliverySettings
+
 
 class EmailsSettings(BaseModel):
     """Caps, quiet hours and limits of the e-mail room."""
@@ -99,6 +101,8 @@ class EmailsSettings(BaseModel):
         le=1,
         description="Share of failed mails above which nothing is published",
     )
+
+    delivery: DeliverySettings = Field(default_factory=DeliverySettings)
 
     @model_validator(mode="after")
     def _hours(self) -> Self:

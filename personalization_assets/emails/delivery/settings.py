@@ -1,0 +1,66 @@
+"""What a user may set about delivery. Only pydantic and the standard library."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PORTS = {"none": 25, "starttls": 587, "tls": 465}
+
+
+class DeliverySettings(BaseModel):
+    """How rendered mails leave. The password of the mail server is no setting: it comes from
+    PERSONALIZE_SMTP_PASSWORD."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: Literal["file", "smtp"] = Field(
+        default="file",
+        description="file: a Parquet file a campaign, for the shop's mail tool; smtp: `personalize "
+        "mails send` gives them to a mail server",
+    )
+    host: str = Field(default="localhost", min_length=1, description="Mail server")
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port; by default 25, 587 (starttls) or 465 (tls)"
+    )
+    security: Literal["none", "starttls", "tls"] = Field(
+        default="starttls", description="How the connection is encrypted"
+    )
+    ca_file: Path | None = Field(
+        default=None, description="Certificates to trust instead of the system's (PEM)"
+    )
+    username: str | None = Field(default=None, description="Account at the mail server, if any")
+    envelope_from: str | None = Field(
+        default=None, description="Address that bounces go to; by default each mail's sender"
+    )
+    connections: int = Field(default=4, ge=1, le=100, description="Connections at a time")
+    mails_per_connection: int = Field(
+        default=100, ge=1, description="Mails after which a connection is opened anew"
+    )
+    mails_per_second: float = Field(
+        default=10.0, gt=0, le=10_000, description="Mails a second, over all connections"
+    )
+    attempts: int = Field(
+        default=4, ge=1, le=20, description="Times that a mail is tried before the next command"
+    )
+    backoff_seconds: float = Field(
+        default=30.0, ge=0, description="Pause before the second attempt; doubles with each"
+    )
+    timeout_seconds: float = Field(
+        default=60.0, gt=0, description="How long to wait for an answer of the server"
+    )
+
+    @property
+    def used_port(self) -> int:
+        """The port, or the usual one for the security."""
+        return self.port or PORTS[self.security]
+
+    @model_validator(mode="after")
+    def _password_in_the_open(self) -> Self:
+        if (
+            self.username
+            and self.security == "none"
+            and self.host not in ("localhost", "127.0.0.1")
+        ):
+            raise ValueError("username needs security starttls or tls: passwords go encrypted only")
+        return self
