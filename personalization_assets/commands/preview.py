@@ -5,6 +5,7 @@ import os
 import sys
 import webbrowser
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,13 +101,21 @@ def write_preview(
     from personalization_assets.warehouse import reading
 
     report: Coverage | None
-    if settings.warehouse_file.exists() or asked.customers:
-        with reading(settings.warehouse_file) as con:
+    with ExitStack() as stack:
+        con = None
+        if settings.warehouse_file.exists() or asked.customers:
+            try:
+                con = stack.enter_context(reading(settings.warehouse_file))
+            except UserError as refused:
+                if asked.customers:
+                    raise
+                console.print(f"{refused} Only scenarios are shown.", markup=False, soft_wrap=True)
+        if con is not None:
             studio, mails, report = _look_up(con, settings, name, asked)
-    else:
-        studio = _studio(settings, name, profile_types(settings), _today(), asked.variant)
-        mails = _of_scenarios(studio, asked.scenarios)
-        report = coverage(studio.traced, studio.found) if asked.whole else None
+        else:
+            studio = _studio(settings, name, profile_types(settings), _today(), asked.variant)
+            mails = _of_scenarios(studio, asked.scenarios)
+            report = coverage(studio.traced, studio.found) if asked.whole else None
     write_page(path, studio.campaign, mails, report, settings.emails.clip_bytes)
     _say(console, path, mails, report)
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,21 @@ def test_one_scenario_of_one_variant_is_all_that_was_asked_for(data: Path) -> No
     [entry] = data_of(out)["entries"]
     assert (entry["key"], list(entry["mails"])) == ("markup", ["news"])
     assert entry["mails"]["news"]["subject"].startswith("What is new in <b>Kitchen</b>")
+
+
+def test_while_a_run_writes_the_warehouse_scenarios_are_shown(data: Path) -> None:
+    script = "import duckdb,sys; con=duckdb.connect(sys.argv[1]); print('open',flush=True); input()"
+    command = [sys.executable, "-c", script, str(data / "warehouse.duckdb")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"open\n"
+        done = run("win_back", "--scenario", "typical", data=data)
+        refused = run("win_back", "--customer", "c_1", data=data)
+        holder.communicate(b"\n")
+    assert done.exit_code == 0, done.output
+    assert f"is held by process {holder.pid}" in done.output
+    assert "Only scenarios are shown." in done.output
+    assert refused.exit_code == 1
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from personalization_assets.emails.preview.scenarios import (
 )
 from personalization_assets.emails.preview.values import Context
 
-MOST_TRIES = 400
+MOST_TRIES = 300
 """Contexts that are tried for one branch, from each start."""
 MOST_CHANGES = 3
 DERIVED = {("mail", name) for name in ("subject", "preheader", "send_id", "variant", "year")} | {
@@ -79,13 +79,14 @@ def find_scenarios(
     for scenario in given:
         found.add(scenario, run(scenario.context))
     targets = {t.branch: (t, traced) for traced in variants for t in traced.targets.values()}
+    tried: set[tuple[Branch, int]] = set()
     before = -1
     while before < len(found.scenarios):  # a branch that is found brings others within reach
         before = len(found.scenarios)
         for branch, (target, traced) in targets.items():
             if branch in found.by_branch:
                 continue
-            context = _search(maker, target, traced, found, constants, run)
+            context = _search(maker, target, traced, found, constants, run, tried)
             if context is not None:
                 key = _key(branch, found.reached)
                 scenario = Scenario(key, _title(branch), context, "branch")
@@ -100,11 +101,16 @@ def _search(
     found: Found,
     constants: Mapping[str, Any],
     run: Callable[[Context], set[Branch]],
+    tried: set[tuple[Branch, int]],
 ) -> Context | None:
+    """A context that reaches the target. `tried` are the starts (by identity) that led nowhere."""
     typical = found.scenarios[0].context
     near = [found.by_branch[b] for b in target.near if b in found.by_branch]
     starts = [s for i, s in enumerate([*near, typical]) if s not in near[:i]][:4]
     for start in starts:
+        if (target.branch, id(start)) in tried:
+            continue
+        tried.add((target.branch, id(start)))
         for changes in islice(_changes(maker, target, start), MOST_TRIES):
             context = copy.deepcopy(start)
             try:
