@@ -73,7 +73,7 @@ class EmailsSettings(BaseModel):
     bestseller_days: int = Field(
         default=90, ge=1, le=3650, description="Window over which best sellers are counted, in days"
     )
-    chunk_rows: int = Field(default=256, ge=1, le=10_000, description="Mails rendered at a time")
+    chunk_rows: int = Field(default=128, ge=1, le=10_000, description="Mails rendered at a time")
     chunk_seconds: float = Field(
         default=60.0, gt=0, description="Processor time that a chunk may take before the run stops"
     )

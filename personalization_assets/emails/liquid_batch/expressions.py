@@ -268,7 +268,7 @@ class Expressions:
         if isinstance(e, logical.ContainsExpression):
             left, right = self.value(e.left), self.value(e.right)
             whole = f"contains(None, {left.code}, {right.code})"
-            if type(right.constant) is str and right.constant:
+            if isinstance(right.constant, str) and right.constant:
                 return (
                     f"({right.code} in {left.code} if {left.code}.__class__ is list else {whole})"
                 )

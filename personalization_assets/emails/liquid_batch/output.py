@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.filters.string import escape
 from liquid.builtin.output import OutputNode
 from liquid.expression import Expression
 
@@ -70,6 +71,16 @@ def _write_value(nodes: Nodes, value: Value) -> None:
 def _write_remembered(nodes: Nodes, e: FilteredExpression) -> None:
     value = nodes.expressions.value(e.left)
     nodes.flush()
+    if _only_escapes(nodes, e) and not nodes.muted:
+        # What `escape` gives for a text is what autoescape writes for it.
+        name = value.code
+        nodes.code.line(f"if {name}.__class__ is str:")
+        with nodes.code.indented():
+            nodes.code.line(f"{nodes.buffer}(escape_text({name}).encode())")
+        nodes.code.line("else:")
+        with nodes.code.indented(), nodes.names.block():
+            _write_value(nodes, nodes.expressions.filtered(value, e.filters))
+        return
     memo, text, key = (
         nodes.code.constant(Memo(VALUE_BYTES), "memo"),
         nodes.code.name("text"),
@@ -89,3 +100,10 @@ def _write_remembered(nodes: Nodes, e: FilteredExpression) -> None:
         nodes.code.line(f"elif {key} is not None: {memo}.put({key}, {text})")
     if not nodes.muted:
         nodes.code.line(f"{nodes.buffer}({text})")
+
+
+def _only_escapes(nodes: Nodes, e: FilteredExpression) -> bool:
+    """`| escape` and nothing else, where it is escaped anyhow."""
+    filters = e.filters or []
+    is_alone = len(filters) == 1 and filters[0].name == "escape" and not filters[0].args
+    return is_alone and nodes.env.autoescape and nodes.env.filters["escape"] is escape

@@ -26,6 +26,10 @@ LEARNING = 4_096
 """Misses after which a memo that is of little use stops keeping texts."""
 
 
+RESTARTS = 3
+"""Times that a memo may start anew before it only answers with what it has."""
+
+
 class FallbackError(Exception):
     """python-liquid has to decide what becomes of this row."""
 
@@ -36,12 +40,12 @@ class Memo(dict[Any, bytes]):
     `asked` and `missed` count look-ups. What is kept never changes what is rendered.
     """
 
-    __slots__ = ("asked", "captured", "held", "limit", "missed", "size")
+    __slots__ = ("asked", "captured", "held", "limit", "missed", "size", "started")
 
     def __init__(self, limit: int = MEMO_BYTES) -> None:
         super().__init__()
         self.limit = limit
-        self.asked = self.missed = self.size = 0
+        self.asked = self.missed = self.size = self.started = 0
         self.captured: dict[Any, int] = {}
         """What making a text counted against the limit on output beside its length."""
         self.held: list[Any] = []
@@ -51,11 +55,12 @@ class Memo(dict[Any, bytes]):
         """Keep a text after a miss; `item` is held for as long as the text, and `captured` is what
         making it counted against the limit on output."""
         self.missed += 1
-        if self.missed > LEARNING and self.useless:
+        if self.missed > LEARNING and (self.useless or self.started > RESTARTS):
             return
         weight = len(text) + (100 if item is None else 1_000)
         self.size += weight
         if self.size > self.limit:
+            self.started += 1
             self.clear()
             self.held.clear()
             self.captured.clear()
