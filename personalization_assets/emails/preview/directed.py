@@ -111,7 +111,7 @@ def _search(
         if (target.branch, id(start)) in tried:
             continue
         tried.add((target.branch, id(start)))
-        for changes in islice(_changes(maker, target, start), MOST_TRIES):
+        for changes in islice(_changes(maker, target), MOST_TRIES):
             context = copy.deepcopy(start)
             try:
                 for location, value in changes:
@@ -126,9 +126,7 @@ def _search(
     return None
 
 
-def _changes(
-    maker: Maker, target: Target, start: Context
-) -> Iterator[tuple[tuple[Location, Any], ...]]:
+def _changes(maker: Maker, target: Target) -> Iterator[tuple[tuple[Location, Any], ...]]:
     """Changes of one place, then of two, then of three; those that matter most first."""
     places = {
         location: values
