@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from personalization_assets.errors import UserError
 
@@ -69,15 +67,16 @@ def list_(file: Path | None) -> None:
     if not campaigns:
         click.echo(f"There is no campaign in {settings.campaigns_dir}.")
         return
-    grid = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("campaign", "kind", "priority", "schedule and pause", "variants"):
-        grid.add_column(column, justify="right" if column == "priority" else "left")
+    rows = [("campaign", "kind", "priority", "schedule", "variants")]
     for campaign in sorted(campaigns, key=lambda c: (-c.file.priority, c.name)):
         of = campaign.file
         variants = ", ".join(f"{v.name} {v.share:.0%}" for v in of.variants)
         again = f"{of.schedule}, every {of.again_after_days} days"
-        grid.add_row(campaign.name, of.kind, str(of.priority), again, variants)
-    Console().print(grid)
+        rows.append((campaign.name, of.kind, str(of.priority), again, variants))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
 
 
 def profile_columns(settings: "Settings") -> tuple[dict[str, "pa.DataType"], str]:

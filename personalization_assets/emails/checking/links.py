@@ -24,6 +24,8 @@ selector image include navbar navbar-link preview raw section social social-elem
 table text title wrapper
 """
 MJ_TAGS = {f"mj-{name}" for name in MJ_NAMES.split()}
+UNUSED = re.compile(r"<mj-attributes>.*?</mj-attributes>|<!--.*?-->", re.DOTALL)
+"""Defaults, which MJML writes where they are needed, and comments, which it drops."""
 LONGEST = 60
 """Characters of an address that a message repeats."""
 
@@ -37,9 +39,9 @@ def check_tags(items: list[Item], brand: Brand, findings: Findings) -> None:
 
 def check_mjml(source: Source, hidden: Hidden, findings: Findings) -> None:
     """What only the MJML shows: unknown elements, buttons without a link, the language."""
-    defaults = re.search(r"<mj-attributes>.*?</mj-attributes>", hidden.text, re.DOTALL)
+    unused = [m.span() for m in UNUSED.finditer(hidden.text)]
     for found in MJ_TAG.finditer(hidden.text):
-        if defaults and defaults.start() < found.start() < defaults.end():
+        if any(begin <= found.start() < end for begin, end in unused):
             continue
         name, attributes = found[1], found[2]
         place = source.place(hidden.offset(found.start()))
@@ -51,6 +53,18 @@ def check_mjml(source: Source, hidden: Hidden, findings: Findings) -> None:
     root = re.search(r"<mjml\b([^>]*)>", hidden.text)
     if root and not re.search(r"\slang\s*=\s*[\"'][^\"']", root[1]):
         findings.add("html_lang", source.place(hidden.offset(root.start())), root="mjml")
+
+
+def check_lost(source: Source, hidden: Hidden, html: str, findings: Findings) -> None:
+    """Liquid tags that MJML has left out, as it does with attributes that it does not know."""
+    kept = {int(found[1]) for found in PLACEHOLDER.finditer(html)}
+    unused = [m.span() for m in UNUSED.finditer(hidden.text)]
+    for found in PLACEHOLDER.finditer(hidden.text):
+        number, start = int(found[1]), found.start()
+        token = hidden.written[number]
+        spare = any(begin <= start < end for begin, end in unused)
+        if number not in kept and token.startswith("{%") and not spare:
+            findings.add("liquid_lost", source.place(hidden.offset(start)), written=_short(token))
 
 
 class _TagRules:

@@ -16,7 +16,7 @@ from personalization_assets.emails.checking.balance import check_balance
 from personalization_assets.emails.checking.dialects import refuse_dialects
 from personalization_assets.emails.checking.findings import Findings, FoundError, Place, near_of
 from personalization_assets.emails.checking.hiding import Hidden, hide, hide_with_places
-from personalization_assets.emails.checking.links import check_mjml, check_tags
+from personalization_assets.emails.checking.links import check_lost, check_mjml, check_tags
 from personalization_assets.emails.checking.markup import Tag, read_markup, tags
 from personalization_assets.emails.checking.measures import (
     Scale,
@@ -101,6 +101,8 @@ def parse_mail(
             continue
         check = TemplateCheck(env, shop.contract, partials, findings, broken)
         used |= check.run(parsed, source_read).fields.get("customer", set())
+        if check.circular:
+            continue
         sources[part] = source_read
         made = parsed if part != "html" else _html(env, source_read, shop, findings)
         if made is not None:
@@ -183,6 +185,7 @@ def _html(
         except ValueError as error:
             findings.add("mjml_invalid", _mjml_place(error, hidden, source), problem=error)
             return None
+        check_lost(source, hidden, html, findings)
     else:
         html = hidden.text
     try:

@@ -55,6 +55,10 @@ RULES: Mapping[str, Rule] = {
         "check that every <mj-...> tag is closed and that '&' outside of Liquid is written '&amp;'",
     ),
     "mjml_unknown": _error("there is no element <$tag> in MJML", "$near"),
+    "liquid_lost": _error(
+        "MJML drops '$written'",
+        "write Liquid inside the value of an attribute, or between sections inside <mj-raw>",
+    ),
     "liquid_across_elements": _error(
         "a Liquid block opens inside one MJML element and closes in another",
         "put {% if %} and {% endif %} on the same level, between sections inside <mj-raw>",

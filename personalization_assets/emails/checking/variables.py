@@ -75,6 +75,7 @@ class TemplateCheck:
         broken: Iterable[str] = (),
     ) -> None:
         self.usage = Usage()
+        self.circular = False
         self._env, self._roots, self._partials = env, roots, partials
         self._findings, self._broken = findings, frozenset(broken)
         self._source = Source("", "", ())
@@ -218,6 +219,7 @@ class TemplateCheck:
         if name in self._broken:
             return state
         if self._depth > DEEPEST:
+            self.circular = True
             self._findings.add("part_circle", self._place(node), name=name)
             return state
         outer, self._source = self._source, self._partials[name]
