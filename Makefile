@@ -6,7 +6,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help env demo dev test lint format types check lock hooks clean clean-data distclean
+.PHONY: help env demo dev test lint format types check lock hooks screenshots clean clean-data distclean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -85,6 +85,9 @@ lock: $(STAMP) ## Write requirements.lock from pyproject.toml (UPGRADE=1 for new
 
 hooks: $(STAMP) ## Run lint and format before each commit
 	@$(BIN)/pre-commit install
+
+screenshots: $(STAMP) ## Take pictures of every scenario of the shipped campaigns (needs Chromium)
+	@$(BIN)/python -m personalization_tests.emails.screenshots
 
 clean: ## Remove caches and exports; the warehouse, its customer ids and your files stay
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info data/exports
