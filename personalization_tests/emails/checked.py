@@ -52,6 +52,11 @@ FRAGMENT = 6
 """The line of `BODY` at which a fragment is put in."""
 
 
+def in_body(fragment: str) -> dict[str, str]:
+    """The body with something put in."""
+    return {"body.mjml": BODY % fragment}
+
+
 def write_campaign(folder: Path, files: dict[str, str] | None = None) -> Path:
     """Write `folder/mine` and what `files` adds to it or replaces; a name may begin with `../`."""
     (folder / "mine").mkdir(parents=True, exist_ok=True)

@@ -7,11 +7,11 @@ import pytest
 from personalization_assets.emails.checking.rules import RULES
 from personalization_assets.emails.settings import EmailsSettings
 from personalization_tests.emails.checked import (
-    BODY,
     FILES,
     FRAGMENT,
     HTML,
     findings,
+    in_body,
     look,
     places,
     write_campaign,
@@ -20,10 +20,6 @@ from personalization_tests.emails.checked import (
 YAML = FILES["campaign.yaml"]
 PNG = '<img src="https://cdn.example.com/a.png" alt="A cup" width="80" />'
 FILE_OF = {"subject": "subject.liquid", "preheader": "preheader.liquid", "text": "text.liquid"}
-
-
-def in_body(fragment: str) -> dict[str, str]:
-    return {"body.mjml": BODY % fragment}
 
 
 def in_html(fragment: str) -> dict[str, str]:

@@ -25,30 +25,28 @@ class Written:
 
 def refuse_dialects(source: Source, names: Names, findings: Findings) -> bool:
     """Note every construct of another language; False if there is none."""
-
-    text, seen = source.text, list[range]()
+    found = {written.start: written for written in _jinja(source.text, names)}
+    taken: list[range] = []
     for dialect, pattern, translate in DIALECTS:
-        for match in pattern.finditer(text):
-            span = range(match.start(), match.end())
-            if any(span.start < s.stop and s.start < span.stop for s in seen):
-                continue
-            seen.append(span)
-            _note(source, findings, match.start(), match[0], dialect, translate(match, names, text))
-    for written in _jinja(text, names):
-        if not any(written.start in s for s in seen):
-            seen.append(range(written.start, written.start + len(written.text)))
-            _note(source, findings, written.start, written.text, written.dialect, written.liquid)
-    return bool(seen)
-
-
-def _note(
-    source: Source, findings: Findings, start: int, written: str, dialect: str, liquid: str
-) -> None:
-    words = " ".join(written.split())
-    short = words if len(words) <= LONGEST else words[: LONGEST - 3] + "..."
-    findings.add(
-        "foreign_syntax", source.place(start), written=short, dialect=dialect, liquid=liquid
-    )
+        for match in pattern.finditer(source.text):
+            start, end = match.span()
+            if not any(start < span.stop and span.start < end for span in taken):
+                taken.append(range(start, end))
+                liquid = translate(match, names, source.text)
+                found[start] = Written(start, match[0], dialect, liquid)
+    for start, written in sorted(found.items()):
+        if any(start in span and start != span.start for span in taken):
+            continue
+        words = " ".join(written.text.split())
+        short = words if len(words) <= LONGEST else words[: LONGEST - 3] + "..."
+        findings.add(
+            "foreign_syntax",
+            source.place(start),
+            written=short,
+            dialect=written.dialect,
+            liquid=written.liquid,
+        )
+    return bool(found)
 
 
 def _jinja(text: str, names: Names) -> Iterator[Written]:
