@@ -1,6 +1,5 @@
 """The room's assets: suppressions, audience, batches, deliveries."""
 
-import shutil
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,6 @@ from personalization_assets.warehouse import FileQuery
 
 if TYPE_CHECKING:
     from personalization_assets.emails.building import BatchReport
-
-PARTS = ".rendered"
 
 
 @table_asset(contract=Suppressions, deps=["emails/suppression_signals"], kinds={"python", "sql"})
@@ -160,14 +157,16 @@ def _judge_mails(run: Run, mails: str) -> None:
     contract=Deliveries, deps=["emails/batches", "emails/audience"], kinds={"python", "parquet"}
 )
 def deliveries(run: Run) -> Query:
-    """Write the rendered mails to files, and remember which."""
+    """Write the rendered mails to files, or learn what the mail server was given; remember all."""
     from personalization_assets.emails.handover import hand_over
 
     sql, counts = hand_over(
-        run.con, run.settings.exports_dir, earlier=run.exists("emails.deliveries")
+        run.con,
+        run.settings.exports_dir,
+        earlier=run.exists("emails.deliveries"),
+        channel=run.settings.emails.delivery.channel,
+        journal=run.settings.mails_dir,
     )
-    # The parts that batches was loaded from hold the same mails a second time.
-    shutil.rmtree(run.settings.exports_dir / PARTS, ignore_errors=True)
     run.metadata(**{f"handed_over_{name}": number for name, number in counts.items()})
     return Query(sql)
 

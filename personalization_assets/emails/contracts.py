@@ -188,8 +188,9 @@ class Batches(pa.DataFrameModel):
 
 
 class Deliveries(pa.DataFrameModel):
-    """Mails that were handed over, of all runs: in which file, and when. A mail is handed over
-    once; running the same day again does not hand it over again."""
+    """Mails that were handed over, of all runs: in which file or by mail server, and when. A mail
+    is handed over once; running the same day again does not hand it over again. What a mail server
+    said is as of the run; `personalize mails status` knows the latest."""
 
     send_id: str = pa.Field(unique=True, description="Id of the mail")
     campaign: str = pa.Field(description="Name of the campaign")
@@ -199,8 +200,8 @@ class Deliveries(pa.DataFrameModel):
         isin=["promotional", "transactional"], description="promotional or transactional"
     )
     to_email: str = pa.Field(description="Address the mail is for")
-    channel: str = pa.Field(isin=["file"], description="How it was handed over")
-    file: str = pa.Field(description="File below the exports folder")
+    channel: str = pa.Field(isin=["file", "smtp"], description="How it was handed over")
+    file: str = pa.Field(nullable=True, description="File below the exports folder; only for file")
     send_at: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
         nullable=True, description="When to send (UTC)"
     )
@@ -208,7 +209,15 @@ class Deliveries(pa.DataFrameModel):
     handed_over_as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
         description="Time of the run that handed it over (UTC)"
     )
-    status: str = pa.Field(isin=["handed_over"], description="State of the delivery")
+    status: str = pa.Field(
+        isin=["handed_over", "sent", "refused", "deferred", "uncertain"],
+        description="handed_over: to the file, or waiting for `personalize mails send`; sent, "
+        "refused, deferred: the mail server's answer; uncertain: it gave none",
+    )
+    code: int = pa.Field(nullable=True, description="Code of the mail server's last answer")
+    attempts: int = pa.Field(
+        ge=0, nullable=True, description="Times that a mail server was offered the mail"
+    )
 
     class Config:
         """Where the table lives, and its promise."""
@@ -218,7 +227,7 @@ class Deliveries(pa.DataFrameModel):
             "room": "emails",
             "key": ["send_id"],
             "grain": "one row per mail handed over, all runs",
-            "version": 1,
+            "version": 2,
             "owner": "team:crm",
             "pii": True,
         }

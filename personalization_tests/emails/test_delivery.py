@@ -24,6 +24,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
 from personalization_assets.emails.delivery.journal import Claim, Journal, Outcome
+from personalization_assets.emails.handover import hand_over
 
 AS_OF = datetime(2026, 6, 15, 6)
 HEADERS = json.dumps(
@@ -365,3 +366,46 @@ def test_the_journal_is_private_and_remembers_attempts(tmp_path: Path) -> None:
     assert Journal(tmp_path / "mails").finished() == {"1"}
     assert journal.rows()[0][-1] == 2
     assert (tmp_path / "mails" / "journal.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+def deliveries(shop: Shop, channel: str, as_of: datetime = AS_OF) -> Counter[tuple[str, str]]:
+    """Bring emails.deliveries up to date as the asset does; mails by channel and status."""
+    with duckdb.connect(str(shop.folder / "warehouse.duckdb")) as con:
+        con.execute("SET VARIABLE as_of = ?", [as_of])
+        con.execute("UPDATE emails.batches SET as_of = ?", [as_of])
+        found = con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'deliveries'")
+        earlier = bool(found.fetchall())
+        con.execute("ALTER TABLE emails.batches ADD COLUMN IF NOT EXISTS preheader VARCHAR")
+        sql, _ = hand_over(
+            con,
+            shop.folder / "exports",
+            earlier=earlier,
+            channel=channel,
+            journal=shop.mails_dir,
+        )
+        con.execute(f"CREATE OR REPLACE TABLE emails.deliveries AS {sql}")
+        rows = con.execute("SELECT channel, status, send_id FROM emails.deliveries").fetchall()
+        assert len({send_id for _, _, send_id in rows}) == len(rows)
+        return Counter((channel, status) for channel, status, _ in rows)
+
+
+def test_the_table_of_deliveries_learns_what_the_server_said(
+    shop: Shop, handler: Handler, server: Controller
+) -> None:
+    shop.configure(server.port)
+    assert deliveries(shop, "smtp") == {("smtp", "handed_over"): 40}
+    assert not (shop.folder / "exports").exists()
+    handler.judge = lambda address: "550 no" if address == "p1@example.com" else "250 OK"
+    shop.send("--limit", "10")
+    told = {("smtp", "sent"): 9, ("smtp", "refused"): 1}
+    assert deliveries(shop, "smtp") == told | {("smtp", "handed_over"): 30}
+    # The next day's run renders other mails: what nobody was given is no delivery.
+    shop.execute("UPDATE emails.batches SET send_id = 'f' || send_id[2:]")
+    shop.execute("UPDATE emails.audience SET send_id = 'f' || send_id[2:]")
+    later = AS_OF + timedelta(days=1)
+    assert deliveries(shop, "smtp", later) == told | {("smtp", "handed_over"): 40}
+    # Who changes to files and back is given no mail twice.
+    assert deliveries(shop, "file", later) == told | {("file", "handed_over"): 40}
+    assert deliveries(shop, "smtp", later) == told | {("file", "handed_over"): 40}
+    assert "Of 0 mails" in shop.run("send", "--as-of", "2026-06-17")
+    assert len(handler.taken) == 9

@@ -181,3 +181,14 @@ class Journal:
         return self._con.execute(
             f"SELECT {', '.join(COLUMNS)} FROM mails ORDER BY send_id"
         ).fetchall()
+
+
+def read_rows(folder: Path) -> list[tuple[Any, ...]]:
+    """Everything in the journal of a folder, in `COLUMNS`; nothing where there is no journal."""
+    if not (folder / FILE).is_file():
+        return []
+    journal = Journal(folder)
+    try:
+        return journal.rows()
+    finally:
+        journal.close()
