@@ -114,14 +114,21 @@ def shelf(quantities: bool) -> pa.StructArray:
     return pa.StructArray.from_arrays(list(fields.values()), list(fields))
 
 
-def batches(people: int, rows: int = 256, shared: bool = True) -> Iterator[pa.RecordBatch]:
+BLOCK = 8_192
+"""People that are made up at once."""
+
+
+def batches(
+    people: int, rows: int = 256, shared: bool = True, others: int = 0
+) -> Iterator[pa.RecordBatch]:
     """People, so many rows at a time; the same ones whatever the size of the batches.
 
     Lists of products hold entries of an Arrow dictionary, or with `shared=False` whole products.
+    `others` people are passed over (rounded up to blocks).
     """
-    block = 8_192
-    for start in range(0, people, block):
-        made = _people(start, block, shared).slice(0, min(block, people - start))
+    first_block = -(-others // BLOCK) * BLOCK
+    for start in range(first_block, first_block + people, BLOCK):
+        made = _people(start, BLOCK, shared).slice(0, min(BLOCK, first_block + people - start))
         for first in range(0, made.num_rows, rows):
             yield made.slice(first, rows)
 

@@ -1,30 +1,236 @@
-"""How many mails of the shipped weekly campaign a CPU second renders.
+"""How many mails a CPU second renders, and what other engines do with the same mail.
 
-Baselines, on the same contexts and the same compiled templates: python-liquid as it comes with our
-filters, one mail after the other, templates parsed once; and the same with `from_string` for each
-mail. They render subject, preheader, HTML and text only: no signed links, headers or hashes. Jinja2
-can't run Liquid templates, so it is not compared.
+    python -m personalization_tests.benchmarks.rendering          # about a minute
+    python -m personalization_tests.benchmarks.rendering --full   # also a million mails, stored
+
+The mail of `mails.py` has 28 KB. Baseline of every ratio is python-liquid on contexts that are
+ready, parsed once: the least that it can do. `--only` takes some parts: ours, rivals, shipped,
+million.
 """
 
 import argparse
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from personalization_tests.benchmarks.measure import COST, measured, show, times
+from personalization_tests.benchmarks import mails
+from personalization_tests.benchmarks.measure import COST, Cost, measured, scratch, show, times
 
-PARTS = ("subject", "preheader", "html", "text")
+CHUNK = 64
+"""Rows that are rendered at once."""
+SCHEMA = pa.schema([("id", pa.string()), ("html", pa.string())])
+Done = tuple[int, int]
+"""Mails and bytes of HTML."""
 
 
-def _contexts(people: int) -> tuple[Any, list[pa.RecordBatch]]:
-    """The weekly campaign's first variant, and a context for each of its mails."""
-    from personalization_assets.emails import mail_context
+# --- python-liquid -------------------------------------------------------------------------------
+
+
+def reference_text(people: int) -> Callable[[], Done]:
+    """Contexts as mappings, ready; texts are made and dropped."""
+    template = mails.environment().from_string(mails.html())
+    rows = list(_contexts(people))
+
+    def work() -> Done:
+        return len(rows), sum(len(template.render(row)) for row in rows)
+
+    return work
+
+
+def reference_stored(people: int) -> Callable[[], Done]:
+    """From Arrow batches into a Parquet file."""
+    template = mails.environment().from_string(mails.html())
+    batches = list(mails.batches(people, CHUNK))
+
+    def texts(batch: pa.RecordBatch) -> pa.Array:
+        return pa.array([template.render({**mails.CONSTANTS, **r}) for r in batch.to_pylist()])
+
+    return lambda: _store(batches, texts)
+
+
+def _contexts(people: int) -> Iterator[dict[str, Any]]:
+    for batch in mails.batches(people, shared=False):
+        for row in batch.to_pylist():
+            yield {**mails.CONSTANTS, **row}
+
+
+# --- ours ----------------------------------------------------------------------------------------
+
+
+def _compiled(shared: bool | None) -> Any:
+    from personalization_assets.emails import liquid_batch
+
+    contract = None if shared is None else mails.contract(shared)
+    template = mails.environment().from_string(mails.html())
+    return liquid_batch.compile(template, contract, mails.CONSTANTS)
+
+
+def rows_text(people: int) -> Callable[[], Done]:
+    """Contexts as mappings, ready, equal products not one object; texts are made and dropped."""
+    template = _compiled(None)
+    rows = [row for batch in mails.batches(people, shared=False) for row in batch.to_pylist()]
+
+    def work() -> Done:
+        size = 0
+        for start in range(0, len(rows), CHUNK):
+            done = template.render_rows(rows[start : start + CHUNK])
+            size += sum(len(one.text or "") for one in done)
+        return len(rows), size
+
+    return work
+
+
+def columns_text(people: int, warm: bool) -> Callable[[], tuple[int, int, float]]:
+    """Columns that are read already; with `warm`, by code that has rendered other people before.
+
+    Gives the CPU seconds of rendering too: reading a chunk's columns goes before them.
+    """
+    from personalization_assets.emails.liquid_batch import Columns, Dictionaries
+
+    template, dictionaries = _compiled(True), Dictionaries()
+    if warm:
+        earlier = mails.batches(2 * people, CHUNK, others=people)
+        _render(template, (Columns(batch, dictionaries) for batch in earlier))
+    batches = list(mails.batches(people, CHUNK))
+
+    def work() -> tuple[int, int, float]:
+        size, spent = 0, 0.0
+        for batch in batches:
+            columns = Columns(batch, dictionaries)
+            for path in template._columns:
+                columns.values(path)
+            started = time.process_time()
+            size += template.render(columns).column("text").nbytes
+            spent += time.process_time() - started
+        return people, size, spent
+
+    return work
+
+
+def arrow(people: int, shared: bool, warm: bool) -> Callable[[], Done]:
+    """From Arrow batches to Arrow batches; products may be entries of a dictionary (`shared`)."""
+    template = _compiled(shared)
+    if warm:
+        _render(template, mails.batches(2 * people, CHUNK, shared, others=people))
+    batches = list(mails.batches(people, CHUNK, shared))
+    return lambda: _render(template, iter(batches))
+
+
+def stored(people: int, warm: bool) -> Callable[[], Done]:
+    """From Arrow batches into a Parquet file, as the room stores mails."""
+    template = _compiled(True)
+    if warm:
+        _render(template, mails.batches(2 * people, CHUNK, others=people))
+    batches = list(mails.batches(people, CHUNK))
+    return lambda: _store(batches, lambda batch: template.render(batch).column("text"))
+
+
+def _render(template: Any, batches: Iterator[Any]) -> Done:
+    count = size = 0
+    for batch in batches:
+        texts = template.render(batch).column("text")
+        count += len(texts)
+        size += texts.nbytes
+    return count, size
+
+
+def _store(batches: list[pa.RecordBatch], render: Callable[[pa.RecordBatch], pa.Array]) -> Done:
+    from personalization_assets.emails.storage import write_parquet
+
+    size = 0
+
+    def made() -> Iterator[pa.RecordBatch]:
+        nonlocal size
+        for batch in batches:
+            texts = render(batch)
+            size += texts.nbytes
+            ids = batch.column("cart").field("id")
+            yield pa.RecordBatch.from_arrays([ids, texts], schema=SCHEMA)
+
+    with scratch() as folder:
+        return write_parquet(folder / "mails.parquet", made(), SCHEMA), size
+
+
+def ours(people: int) -> tuple[float, float]:
+    """Print what python-liquid and compiled code do; give the speeds of the latter that rivals are
+    compared with: columns to text, mappings to text."""
+    few = max(people // 10, 1)
+    (count, size), plain = measured(reference_text, few)
+    baseline = count / plain.cpu
+    rows = [_row("python-liquid: contexts to text", count, size, plain, baseline)]
+    (count, size), cost = measured(reference_stored, few)
+    rows.append(_row("python-liquid: Arrow to Parquet", count, size, cost, baseline))
+    runs: list[tuple[str, float | None, tuple[Any, ...]]] = [
+        ("mappings to text, from the first mail on", None, (rows_text, people)),
+        ("columns to text, from the first mail on", None, (columns_text, people, False)),
+        ("columns to text", 30, (columns_text, people, True)),
+        ("Arrow to Arrow, from the first mail on", None, (arrow, people, True, False)),
+        ("Arrow to Arrow", 15, (arrow, people, True, True)),
+        ("Arrow to Arrow, products not shared", None, (arrow, people, False, True)),
+        ("Arrow to Parquet, from the first mail on", None, (stored, people, False)),
+        ("Arrow to Parquet", 11, (stored, people, True)),
+    ]
+    speeds = {}
+    for name, aim, (prepare, *args) in runs:
+        (count, size, *own), cost = measured(prepare, *args)
+        cost = replace(cost, cpu=own[0]) if own else cost
+        speeds[name] = count / cost.cpu
+        rows.append(_row(name, count, size, cost, baseline, aim))
+    heads = ["what", "mails", "KB each", *COST, "mails/CPU s", "to python-liquid", "aim"]
+    show("One process, one mail of 28 KB", heads, rows)
+    return speeds["columns to text"], speeds["mappings to text, from the first mail on"]
+
+
+def _row(
+    name: str, count: int, size: int, cost: Cost, baseline: float, aim: float | None = None
+) -> list[str]:
+    speed = count / cost.cpu
+    figures = [f"{count:,}", f"{size / max(count, 1) / 1000:.1f}", *cost.cells(), f"{speed:,.0f}"]
+    return [name, *figures, times(speed, baseline), _met(speed / baseline, aim)]
+
+
+def _met(ratio: float, aim: float | None) -> str:
+    return "" if aim is None else f"{aim:g} x: {'met' if ratio >= aim else 'missed'}"
+
+
+def others(people: int, columns: float, mappings: float) -> None:
+    """Print what rivals do with the same mail, and how our two ways to a text compare."""
+    from personalization_tests.benchmarks.rendering_rivals import COMPARED, rivals
+
+    found = rivals(max(people, COMPARED))
+    rows = []
+    for rival in found:
+        if rival.missing:
+            rows.append([f"{rival.name} (skipped: {rival.missing})", "", "", "", ""])
+            continue
+        ratios = [times(columns, rival.speed), times(mappings, rival.speed)]
+        same = f"{rival.same} of {COMPARED}"
+        rows.append([rival.name, f"{rival.speed:,.0f}", *ratios, same])
+    heads = ["engine", "mails/CPU s", "our columns to it", "our mappings to it", "read as ours"]
+    show("Other engines: mappings to text, parsed once, warm", heads, rows)
+    best = max((r.speed for r in found), default=0.0)
+    if best:
+        met = _met(columns / best, 3)
+        print(f"\nOur columns to text, to the fastest of them: {times(columns, best)}; aim {met}")
+
+
+# --- the shipped campaign ------------------------------------------------------------------------
+
+
+def _weekly(people: int) -> tuple[Any, list[pa.RecordBatch]]:
+    """The weekly campaign's first variant, and the contexts of its mails."""
     from personalization_assets.emails.audience import decide
     from personalization_assets.emails.brand import load_brand
-    from personalization_assets.emails.building import compile_all
+    from personalization_assets.emails.building import compile_all, contexts_of
     from personalization_assets.emails.campaigns import load_campaigns
-    from personalization_assets.emails.render import utm_query
+    from personalization_assets.emails.contexts import prepare
     from personalization_assets.emails.settings import EmailsSettings
     from personalization_tests.emails.shop import AS_OF, PROJECT, make_shop, publish
 
@@ -34,102 +240,129 @@ def _contexts(people: int) -> tuple[Any, list[pa.RecordBatch]]:
     brand = load_brand(PROJECT / "data" / "brand.yaml")
     publish(con, "emails.audience", decide(con, weekly, settings, AS_OF))
     templates = compile_all(con, weekly, brand, settings, AS_OF)[0]
-    mail_context.prepare(con, brand, settings.bestseller_days)
-    sql, values = mail_context.context_sql(
-        con,
-        templates.campaign,
-        templates.variant.name,
-        brand,
-        utm_query(templates),
-        templates.customer_fields,
-        mail_context.profile_columns(con),
-    )
-    reader = con.sql(sql, params=values).to_arrow_reader(settings.chunk_rows)
-    return templates, list(reader)
+    prepare(con, brand, settings.bestseller_days)
+    return templates, list(contexts_of(con, templates, settings.chunk_rows))
 
 
-def shipped(people: int) -> Callable[[], tuple[int, int]]:
-    """Work that renders with the room; gives mails and bytes of HTML."""
+def shipped(people: int) -> Callable[[], Done]:
+    """The room's own rendering: four parts, signed links, headers, hashes."""
     from personalization_assets.emails.links import Signer
     from personalization_assets.emails.render import render
     from personalization_tests.emails.shop import AS_OF
 
-    templates, batches = _contexts(people)
+    templates, batches = _weekly(people)
 
-    def work() -> tuple[int, int]:
-        mails = size = 0
+    def work() -> Done:
+        count = size = 0
         for batch in render(templates, batches, Signer(b"0123456789abcdef"), AS_OF):
-            mails += batch.num_rows
-            size += sum(batch["bytes"].to_pylist())
-        return mails, size
+            count += batch.num_rows
+            size += batch.column("html").nbytes
+        return count, size
 
     return work
 
 
-def one_by_one(people: int, parse_each: bool) -> Callable[[], tuple[int, int]]:
-    """Work that renders with python-liquid as it comes; gives mails and bytes of HTML."""
-    from liquid import DictLoader, Environment
-
-    from personalization_assets.emails.liquid_env import AbortMail, AbortTag
+def shipped_reference(people: int) -> Callable[[], Done]:
+    """python-liquid on the same parsed templates and contexts: the texts of the parts alone."""
+    from personalization_assets.emails.liquid_batch import AbortMail
+    from personalization_assets.emails.liquid_batch.columns import merged
     from personalization_assets.emails.mail_context import constants
-    from personalization_assets.emails.render import shop_links
+    from personalization_assets.emails.render import PARTS, shop_links
 
-    templates, batches = _contexts(people)
-    blocks = templates.campaign.folder.parent / "_blocks"
-    loader = DictLoader({p.stem: p.read_text("utf-8") for p in blocks.glob("*.liquid")})
-    environments = {}
-    for part in PARTS:
-        corrected = templates.environments[0 if part == "html" else 1]
-        environment = Environment(autoescape=part == "html", loader=loader)
-        environment.add_tag(AbortTag)
-        environment.filters.update(corrected.filters)
-        environments[part] = environment
-    sources = {part: getattr(templates, part).nodes[0].token.source for part in PARTS}
-    links = {**shop_links(templates), "unsubscribe": "u", "preferences": "p"}
-    fixed = {**constants(templates.brand, templates.campaign), "links": links}
+    templates, batches = _weekly(people)
+    fixed = {**constants(templates.brand, templates.campaign), "links": shop_links(templates)}
+    signed = {"links": {"unsubscribe": "u", "preferences": "p", "one_click": "o"}}
+    rows = [merged(fixed, {**row, **signed}) for batch in batches for row in batch.to_pylist()]
 
-    def parsed() -> dict[str, Any]:
-        return {part: environments[part].from_string(sources[part]) for part in PARTS}
-
-    once = parsed()
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for batch in batches:
-            yield from batch.to_pylist()
-
-    def work() -> tuple[int, int]:
-        mails = size = 0
-        for row in rows():
-            current = parsed() if parse_each else once
-            context = {**fixed, **row}
+    def work() -> Done:
+        size = 0
+        for row in rows:
             try:
-                done = {part: current[part].render(**context) for part in PARTS}
+                done = {part: getattr(templates, part).render(row) for part in PARTS}
             except AbortMail:
                 continue
-            mails += 1
             size += len(done["html"].encode())
-        return mails, size
+        return len(rows), size
 
     return work
+
+
+def weekly(people: int) -> None:
+    """Print what the room does with the shipped weekly campaign."""
+    (count, size), plain = measured(shipped_reference, people // 5)
+    baseline = count / plain.cpu
+    rows = [_row("python-liquid: the texts alone", count, size, plain, baseline)]
+    (count, size), cost = measured(shipped, people)
+    rows.append(_row("the room: whole mails", count, size, cost, baseline))
+    heads = ["what", "mails", "KB each", *COST, "mails/CPU s", "to python-liquid", "aim"]
+    show("Shipped weekly campaign, one process", heads, rows)
+
+
+# --- a million -----------------------------------------------------------------------------------
+
+
+def million(sizes: list[int], workers: int = 2) -> None:
+    """Print what it costs to render and store so many mails with two processes."""
+    rows = []
+    for people in sizes:
+        with scratch() as folder:
+            _write_contexts(folder / "contexts.arrow", people)
+            cost, peak, stored_mb = _in_workers(folder, people, workers)
+        each = cost / people * 1e6
+        aim = "120 CPU s, 1,536 MB: "
+        met = "met" if cost < 120 and peak < 1536 else "missed"
+        figures = [f"{cost:,.1f}", f"{each:.1f}", f"{peak:,.0f}", f"{stored_mb:,.0f}"]
+        rows.append([f"{people:,}", *figures, aim + met if people >= 1_000_000 else ""])
+    heads = ["mails", "CPU s", "us each", "peak MB a worker", "MB stored", "aim"]
+    show(f"Rendered and stored by {workers} processes, starting them in it", heads, rows)
+
+
+def _write_contexts(path: Path, people: int) -> None:
+    with pa.OSFile(str(path), "wb") as sink:
+        batches = mails.batches(people, 8_192)
+        first = next(batches)
+        with pa.ipc.new_file(sink, first.schema) as writer:
+            writer.write_batch(first)
+            for batch in batches:
+                writer.write_batch(batch)
+
+
+def _in_workers(folder: Path, people: int, workers: int) -> tuple[float, float, float]:
+    """CPU seconds of all workers, peak memory of the largest, MB of their files."""
+    before = os.times()
+    command = [sys.executable, "-m", "personalization_tests.benchmarks.rendering_worker"]
+    running = [
+        subprocess.Popen(
+            [*command, str(folder), str(k), str(workers)], stdout=subprocess.PIPE, text=True
+        )
+        for k in range(workers)
+    ]
+    said = [worker.communicate()[0].split() for worker in running]
+    if any(worker.returncode for worker in running):
+        raise RuntimeError("a worker ended without a result; it has printed why")
+    after = os.times()
+    spent = after.children_user - before.children_user
+    spent += after.children_system - before.children_system
+    assert sum(int(count) for count, _ in said) == people
+    size = sum(p.stat().st_size for p in folder.glob("*.parquet"))
+    return spent, max(float(peak) for _, peak in said), size / 1e6
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--people", type=int, default=20_000, help="about a third get this mail")
-    people = parser.parse_args().people
-    done = {
-        "python-liquid, parsed once": measured(one_by_one, people, False),
-        "python-liquid, from_string each": measured(one_by_one, max(people // 10, 1), True),
-        "emails.render": measured(shipped, people),
-    }
-    (mails, _), plain = done["python-liquid, parsed once"]
-    rows = []
-    for name, ((count, size), cost) in done.items():
-        speed = count / cost.cpu
-        figures = [f"{count:,}", f"{size / max(count, 1) / 1000:.1f}", *cost.cells()]
-        rows.append([name, *figures, f"{speed:,.0f}", times(speed, mails / plain.cpu)])
-    heads = ["what", "mails", "KB each", *COST, "mails/CPU s", "to parsed once"]
-    show("Weekly campaign, one process", heads, rows)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--people", type=int, default=40_000, help="mails of each measurement")
+    parser.add_argument("--full", action="store_true", help="also 1,000,000 mails")
+    parts = ("ours", "rivals", "shipped", "million")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts)
+    given = parser.parse_args()
+    if {"ours", "rivals"} & set(given.only):
+        speeds = ours(given.people)
+        if "rivals" in given.only:
+            others(given.people // 20, *speeds)
+    if "shipped" in given.only:
+        weekly(given.people // 2)
+    if "million" in given.only:
+        million([10_000, 100_000, 1_000_000] if given.full else [10_000])
 
 
 if __name__ == "__main__":

@@ -79,8 +79,7 @@ def test_rows_that_python_liquid_had_to_render_are_counted_with_their_cause() ->
     assert (made.report.rows, made.report.sent_back) == (4, 2)
     assert made.report.causes == {"FilterArgumentError in card line 2": 2}
     assert made.report.advice == [
-        "2 of 4 rows were rendered again by python-liquid: "
-        "FilterArgumentError in card line 2 (2)"
+        "2 of 4 rows were rendered again by python-liquid: FilterArgumentError in card line 2 (2)"
     ]
 
 
