@@ -94,7 +94,7 @@ clean: ## Remove caches and exports; the warehouse, its customer ids and your fi
 	@find personalization_assets personalization_tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-data: clean ## Also remove the warehouse, its mails and Dagster's history (customer ids begin anew); landing/ stays
-	@rm -rf data/.dagster data/warehouse.duckdb* data/serving.duckdb* data/mails
+	@rm -rf data/.dagster data/warehouse.duckdb* data/serving.duckdb* data/mails/2*
 
 distclean: clean ## Also remove the environment
 	@rm -rf $(VENV)

@@ -200,8 +200,8 @@ class Deliveries(pa.DataFrameModel):
         isin=["promotional", "transactional"], description="promotional or transactional"
     )
     to_email: str = pa.Field(description="Address the mail is for")
-    channel: str = pa.Field(isin=["file", "smtp"], description="How it was handed over")
-    file: str = pa.Field(nullable=True, description="File below the exports folder; only for file")
+    channel: str = pa.Field(isin=["file", "eml", "smtp"], description="How it was handed over")
+    file: str = pa.Field(nullable=True, description="File below the exports folder; none for smtp")
     send_at: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
         nullable=True, description="When to send (UTC)"
     )

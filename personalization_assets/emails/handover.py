@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from personalization_assets.emails.delivery.eml import write_eml
 from personalization_assets.emails.delivery.journal import COLUMNS, read_rows
 from personalization_assets.emails.storage import write_parquet
 
@@ -48,7 +49,10 @@ def hand_over(
     channel: str = "file",
     journal: Path | None = None,
 ) -> tuple[str, dict[str, int]]:
-    """Write this run's mails, one Parquet file per campaign, and give the SELECT of deliveries.
+    """Write this run's mails, and give the SELECT of deliveries.
+
+    Channel `file` writes one Parquet file per campaign, `eml` one file per mail; a mail that can't
+    be a message is `refused`.
 
     A mail that an earlier run of the same day handed over, or that a mail server was given, is left
     out; running again at the same `as_of` (the connection's variable) writes the same file. With
@@ -73,15 +77,25 @@ def hand_over(
     stamp = con.execute(f"SELECT strftime(getvariable('as_of')::TIMESTAMP, '{STAMP}')").fetchall()[
         0
     ][0]
-    counts = {} if channel == "smtp" else _write_files(con, exports, stamp)
-    file = "NULL::VARCHAR" if channel == "smtp" else f"b.campaign || '/{stamp}.parquet'"
+    counts, refused = _write_files(con, exports, stamp, channel)
+    file = {
+        "file": f"b.campaign || '/{stamp}.parquet'",
+        "eml": f"b.campaign || '/{stamp}/' || b.send_id || '.eml'",
+        "smtp": "NULL::VARCHAR",
+    }[channel]
+    con.register("refused_rows", pa.table({"send_id": pa.array(refused, pa.string())}))
+    con.execute("CREATE OR REPLACE TEMP TABLE refused_messages AS SELECT * FROM refused_rows")
+    con.unregister("refused_rows")
     return (
         f"""{KEPT_SQL if earlier else ""} {JOURNAL_SQL} UNION ALL BY NAME
         SELECT b.send_id, b.campaign, b.customer_id, b.variant, a.kind, b.to_email,
-               '{channel}' AS channel, {file} AS file, a.send_at,
+               '{channel}' AS channel, CASE WHEN r.send_id IS NULL THEN {file} END AS file,
+               a.send_at,
                b.content_hash, getvariable('as_of')::TIMESTAMP AS handed_over_as_of,
-               'handed_over' AS status, NULL::BIGINT AS code, NULL::BIGINT AS attempts
+               CASE WHEN r.send_id IS NULL THEN 'handed_over' ELSE 'refused' END AS status,
+               NULL::BIGINT AS code, NULL::BIGINT AS attempts
         FROM emails.batches b JOIN emails.audience a USING (send_id)
+        LEFT JOIN refused_messages r USING (send_id)
         WHERE b.status = 'rendered'
           AND b.send_id NOT IN (SELECT send_id FROM already_handed_over)
         """,
@@ -89,17 +103,29 @@ def hand_over(
     )
 
 
-def _write_files(con: duckdb.DuckDBPyConnection, exports: Path, stamp: str) -> dict[str, int]:
+def _write_files(
+    con: duckdb.DuckDBPyConnection, exports: Path, stamp: str, channel: str
+) -> tuple[dict[str, int], list[str]]:
+    """Mails written per campaign, and the ids of those that can't be messages."""
+    if channel == "smtp":
+        return {}, []
     campaigns = con.execute("SELECT DISTINCT campaign FROM emails.batches ORDER BY 1").fetchall()
+    as_of = con.execute("SELECT getvariable('as_of')::TIMESTAMP").fetchall()[0][0]
     counts: dict[str, int] = {}
+    refused: list[str] = []
     for (campaign,) in campaigns:
         reader = con.sql(HANDOVER_SQL, params=[campaign]).to_arrow_reader(256)
         first = next(iter(reader), None)
         if first is None:
             continue
-        path = exports / campaign / f"{stamp}.parquet"
-        counts[campaign] = write_parquet(path, _chain(first, reader), reader.schema)
-    return counts
+        if channel == "eml":
+            folder = exports / campaign / stamp
+            counts[campaign], wrong = write_eml(folder, _chain(first, reader), as_of)
+            refused += wrong
+        else:
+            path = exports / campaign / f"{stamp}.parquet"
+            counts[campaign] = write_parquet(path, _chain(first, reader), reader.schema)
+    return counts, refused
 
 
 def _load_journal(con: duckdb.DuckDBPyConnection, folder: Path | None) -> None:

@@ -46,13 +46,6 @@ class MailTemplates:
     environments: tuple[MailEnvironment, MailEnvironment]
     warnings: tuple[Finding, ...] = ()
 
-    def take_holes(self) -> int:
-        """Outputs that had nothing to print since the last call."""
-        holes = sum(env.holes for env in self.environments)
-        for env in self.environments:
-            env.holes = 0
-        return holes
-
 
 def compile_variant(
     campaign: Campaign,

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
@@ -409,3 +410,27 @@ def test_the_table_of_deliveries_learns_what_the_server_said(
     assert deliveries(shop, "smtp", later) == told | {("file", "handed_over"): 40}
     assert "Of 0 mails" in shop.run("send", "--as-of", "2026-06-17")
     assert len(handler.taken) == 9
+
+
+def test_a_mail_is_a_file_that_mail_programs_open_or_refused(shop: Shop) -> None:
+    shop.execute(
+        "UPDATE emails.batches SET to_email = 'nobody' WHERE send_id = ("
+        "SELECT min(send_id) FROM emails.batches)"
+    )
+    assert deliveries(shop, "eml") == {("eml", "handed_over"): 39, ("eml", "refused"): 1}
+    with duckdb.connect(str(shop.folder / "warehouse.duckdb")) as con:
+        files = con.execute(
+            "SELECT d.file, b.subject, b.text, b.to_email FROM emails.deliveries d"
+            " JOIN emails.batches b USING (send_id) WHERE d.file IS NOT NULL"
+        ).fetchall()
+    exports = shop.folder / "exports"
+    assert {str(p.relative_to(exports)) for p in exports.rglob("*.eml")} == {f[0] for f in files}
+    for file, subject, text, to in files:
+        message = message_from_bytes((exports / file).read_bytes(), policy=policy.default)
+        body = message.get_body(("plain",))
+        assert body is not None
+        assert (message["Subject"], message["To"]) == (subject, to)
+        assert body.get_content().split("\r\n") == text.split("\n")
+    before = {p: p.read_bytes() for p in exports.rglob("*.eml")}
+    assert deliveries(shop, "eml") == {("eml", "handed_over"): 39, ("eml", "refused"): 1}
+    assert {p: p.read_bytes() for p in exports.rglob("*.eml")} == before

@@ -14,10 +14,10 @@ class DeliverySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    channel: Literal["file", "smtp"] = Field(
+    channel: Literal["file", "eml", "smtp"] = Field(
         default="file",
-        description="file: a Parquet file a campaign, for the shop's mail tool; smtp: `personalize "
-        "mails send` gives them to a mail server",
+        description="file: a Parquet file a campaign, for the shop's mail tool; eml: a message a "
+        "file, for programs that open them; smtp: `personalize mails send` gives them to a server",
     )
     host: str = Field(default="localhost", min_length=1, description="Mail server")
     port: int | None = Field(
