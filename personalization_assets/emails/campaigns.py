@@ -1,8 +1,8 @@
 """Campaign folders: what a marketer writes in `data/campaigns/<name>/campaign.yaml`.
 
 A campaign is a folder with `campaign.yaml`, `subject.liquid`, `preheader.liquid`, `body.mjml` and
-`text.liquid`; a variant may bring its own file for any of the four (a body may also be `.html`). Folders whose name starts
-with `_` are not campaigns (`_blocks` holds shared parts).
+`text.liquid`; a variant may bring its own file for any of the four (a body may also be `.html`).
+Folders whose name starts with `_` are not campaigns (`_blocks` holds shared parts).
 """
 
 import re
