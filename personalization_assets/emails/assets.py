@@ -94,7 +94,7 @@ def batches(run: Run) -> Query:
     if not compiled:
         return Query(_no_mails(run.as_of))
     for warning in dict.fromkeys(w for templates in compiled for w in templates.warnings):
-        run.log.warning("%s", warning)
+        run.log.warning("%s", warning.sentence)
     signer = load_signer(settings.data_dir / ".secret" / "link_key")
     folder = store.begin(run.as_of)
     report = render_parts(
