@@ -50,11 +50,22 @@ FILES = {
 }
 FRAGMENT = 6
 """The line of `BODY` at which a fragment is put in."""
+YAML = FILES["campaign.yaml"]
+MJ_LINE = FILES["body.mjml"].replace(
+    "    <mj-section><mj-column><mj-table>", "    <mj-section><mj-column>%s\n<mj-table>"
+)
+"""The body, with something put in between its elements at the end of line 5."""
 
 
 def in_body(fragment: str) -> dict[str, str]:
     """The body with something put in."""
     return {"body.mjml": BODY % fragment}
+
+
+def in_html(fragment: str) -> dict[str, str]:
+    """A body in HTML with something put in, at line 3."""
+    variants = "variants: [{name: a, share: 1, body: body.html}]\n"
+    return {"campaign.yaml": YAML + variants, "body.html": HTML % fragment}
 
 
 def write_campaign(folder: Path, files: dict[str, str] | None = None) -> Path:

@@ -1,5 +1,6 @@
 """What may be empty is not printed bare: which conditions guard a value, and that they do."""
 
+import time
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,24 @@ def test_blank_guards_against_nil_exactly_where_it_does_when_rendered() -> None:
     env = environment()
     env.parse_mail(text, "t").render(customer={"city": None})
     assert bool(warnings(text)) == bool(env.holes)
+
+
+def test_what_a_turn_of_a_loop_sets_reaches_later_turns() -> None:
+    text = (
+        "{% assign a = 1 %}{% assign b = 1 %}{% assign c = 1 %}"
+        "{% for p in recommendations %}\n{{ a }}"
+        "{% assign a = b %}{% assign b = c %}{% assign c = customer.city %}{% endfor %}"
+    )
+    assert warnings(text) == [("a", 2)]
+
+
+def test_loops_in_loops_are_looked_at_in_no_time() -> None:
+    depth = 12
+    text = "{% for p in recommendations %}{% assign a = b %}{% assign b = customer.city %}" * depth
+    text = "{% assign b = 1 %}" + text + "{{ a }}" + "{% endfor %}" * depth
+    started = time.perf_counter()
+    assert warnings(text)
+    assert time.perf_counter() - started < 2
 
 
 def test_only_the_key_of_golden_profiles_is_never_empty() -> None:

@@ -5,26 +5,18 @@ from pathlib import Path
 import pytest
 
 from personalization_assets.emails.checking.rules import RULES
-from personalization_assets.emails.settings import EmailsSettings
 from personalization_tests.emails.checked import (
     FILES,
     FRAGMENT,
-    HTML,
+    MJ_LINE,
+    YAML,
     findings,
     in_body,
-    look,
+    in_html,
     places,
-    write_campaign,
 )
 
-YAML = FILES["campaign.yaml"]
 PNG = '<img src="https://cdn.example.com/a.png" alt="A cup" width="80" />'
-FILE_OF = {"subject": "subject.liquid", "preheader": "preheader.liquid", "text": "text.liquid"}
-
-
-def in_html(fragment: str) -> dict[str, str]:
-    variants = "variants: [{name: a, share: 1, body: body.html}]\n"
-    return {"campaign.yaml": YAML + variants, "body.html": HTML % fragment}
 
 
 BREAKS: list[tuple[str, dict[str, str], str, int]] = [
@@ -48,7 +40,6 @@ BREAKS: list[tuple[str, dict[str, str], str, int]] = [
     ("include_unknown", in_body('\n<mj-include path="x.mjml" />'), "body.mjml", FRAGMENT + 1),
     ("foreign_syntax", {"subject.liquid": "\n{{#if x}}"}, "subject.liquid", 2),
     ("liquid_syntax", {"subject.liquid": "a\n{% if mail.year %}b"}, "subject.liquid", 2),
-    ("liquid_syntax", {"subject.liquid": "a\n{{ mail.year"}, "subject.liquid", 2),
     (
         "liquid_syntax",
         {"subject.liquid": "\n\n{% iff mail.year %}{% endif %}"},
@@ -132,13 +123,11 @@ BREAKS: list[tuple[str, dict[str, str], str, int]] = [
         3,
     ),
     ("link_empty", in_body('\n<a href="#">a</a>'), "body.mjml", FRAGMENT + 1),
-    ("link_empty", in_body('<a\n href="">a</a>'), "body.mjml", FRAGMENT),
-    ("link_scheme", in_body('<a href="shop.example.com/x">a</a>'), "body.mjml", FRAGMENT),
     ("link_scheme", in_body('<a href="//shop.example.com/x">a</a>'), "body.mjml", FRAGMENT),
     ("link_script", in_body('<a href="javascript:go()">a</a>'), "body.mjml", FRAGMENT),
     ("link_http", in_body('\n\n<a href="http://x.example.com">a</a>'), "body.mjml", FRAGMENT + 2),
     ("link_untagged", in_body('<a href="https://shop.example.com/a">a</a>'), "body.mjml", FRAGMENT),
-    ("link_untagged", in_body('\n<a href="{{ brand.site_url }}">a</a>'), "body.mjml", FRAGMENT + 1),
+    ("link_untagged", in_body('<a href="{{ brand.site_url }}">a</a>'), "body.mjml", FRAGMENT),
     ("image_source", in_body('<img src="a.png" alt="" width="1" />'), "body.mjml", FRAGMENT),
     (
         "image_http",
@@ -225,9 +214,6 @@ BREAKS: list[tuple[str, dict[str, str], str, int]] = [
         1,
     ),
 ]
-MJ_LINE = FILES["body.mjml"].replace(
-    "    <mj-section><mj-column><mj-table>", "    <mj-section><mj-column>%s\n<mj-table>"
-)
 BREAKS += [
     ("mjml_unknown", {"body.mjml": MJ_LINE % "<mj-buton>a</mj-buton>"}, "body.mjml", 5),
     ("button_link", {"body.mjml": MJ_LINE % "\n<mj-button>a</mj-button>"}, "body.mjml", 6),
@@ -276,7 +262,6 @@ def test_every_rule_is_broken_by_an_example() -> None:
         {},
         in_body('<a href="mailto:a@x.example">a</a><a href="tel:+35312">b</a><a href="#x">c</a>'),
         in_body('<a href="{{ links.home }}">a</a><a href="https://elsewhere.example/">b</a>'),
-        in_body('<a href="https://shop.example.com/a?utm_source=x">a</a>'),
         in_body("<a href=\"{{ 'https://shop.example.com/a' | utm: 'top' }}\">a</a>"),
         in_body('<a href="https://shop.example.com/{{ mail.variant }}?utm_source=x">a</a>'),
         in_body(PNG),
@@ -345,60 +330,3 @@ def test_every_rule_is_broken_by_an_example() -> None:
 )
 def test_what_is_right_is_not_found(tmp_path: Path, files: dict[str, str]) -> None:
     assert [f.sentence for f in findings(tmp_path, files)] == []
-
-
-@pytest.mark.parametrize(
-    ("html", "expected"),
-    [
-        (HTML.replace(' lang="en"', "") % "a", ("html_lang", 2)),
-        (HTML % '<a href="x.example">a</a>', ("link_scheme", 3)),
-        (HTML % '<link rel="stylesheet" href="https://x.example/a.css">', ("external_css", 3)),
-        (HTML % "\n<style>@import url(https://x.example/a.css);</style>", ("external_css", 4)),
-        (HTML % "<div>\n<table><tr></table></div>", ("html_unbalanced", 4)),
-        (HTML % "\n<table><tr>", ("html_unbalanced", 4)),
-        (HTML % "<div>\n{% if mail.year %}</div>{% endif %}", ("html_unbalanced", 3)),
-        (
-            HTML % "<div>{% if mail.year %}</div>{% else %}</div></div>{% endif %}",
-            ("html_unbalanced", 3),
-        ),
-        (HTML % "<i>a</i></td>", ("html_unbalanced", 3)),
-        (HTML.replace("links.unsubscribe", "links.home") % "a", ("unsubscribe_missing", 1)),
-    ],
-)
-def test_a_body_may_be_html_and_is_checked_alike(
-    tmp_path: Path, html: str, expected: tuple[str, int]
-) -> None:
-    found = findings(tmp_path, in_html("") | {"body.html": html})
-    assert expected in {(f.code, f.line) for f in found}
-
-
-def test_what_an_included_part_does_is_told_with_its_own_file_and_line(tmp_path: Path) -> None:
-    part = "<mj-text>\n  <a href='#'>a</a>\n {{ customer.citty }}</mj-text>"
-    files = {
-        "body.mjml": MJ_LINE % '\n    <mj-include path="part.mjml" />\n<mj-button>a</mj-button>',
-        "../_blocks/part.mjml": part,
-    }
-    found = findings(tmp_path, files)
-    assert {(f.code, f.file.name, f.line, f.column) for f in found} == {
-        ("link_empty", "part.mjml", 2, 3),
-        ("variable_unknown", "part.mjml", 3, 5),
-        ("button_link", "body.mjml", 7, 1),
-    }
-
-
-def test_files_that_cannot_be_read_are_findings(tmp_path: Path) -> None:
-    write_campaign(tmp_path)
-    (tmp_path / "mine" / "text.liquid").write_bytes(b"\xff\xfe")
-    circle = '<mj-include path="a.mjml" />'
-    files = {"body.mjml": MJ_LINE % f"\n{circle}", "../_blocks/a.mjml": f"\n{circle}"}
-    for name, text in files.items():
-        (tmp_path / "mine" / name).write_text(text)
-    assert places(look(tmp_path)) == {
-        ("file_encoding", "text.liquid", 1),
-        ("include_circle", "a.mjml", 2),
-    }
-
-
-def test_the_limit_of_size_is_a_setting(tmp_path: Path) -> None:
-    found = findings(tmp_path, settings=EmailsSettings(clip_bytes=2048))
-    assert ("size_clip", "body.mjml", 1) in places(found)

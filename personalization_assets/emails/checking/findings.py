@@ -109,6 +109,11 @@ class Findings:
             self._muted -= 1
 
     @property
+    def is_muted(self) -> bool:
+        """Whether nothing is noted at the moment."""
+        return self._muted > 0
+
+    @property
     def errors(self) -> tuple[Finding, ...]:
         """In the order in which they were made: what makes others follow comes first."""
         return tuple(f for f in self._found if f.severity == "error")

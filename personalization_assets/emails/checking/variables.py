@@ -4,7 +4,7 @@ The walk goes through python-liquid's syntax tree in the order in which a mail i
 knows, at each output, which values the conditions around it have proven to be there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -190,12 +190,17 @@ class TemplateCheck:
             after = self._walk(_children(node.block, self._context), inner)
             return None if after is None else after.restored([name, drop], state)
 
-        if any(True for _ in _assigning(node.block, self._context)):
-            # What one turn sets, the next one reads.
+        # What one turn sets, the next one reads: go on until nothing new may be empty. A look that
+        # is itself repeated goes round once.
+        seen: dict[str, bool] | None = None
+        while _assigns(node.block, self._context) and not self._findings.is_muted:
+            known = {n: v.there(inside.facts) for n, v in inside.locals.items()}
+            if known == seen:
+                break
+            seen = known
             with self._findings.muted():
-                first = body(inside)
-            again = joined([inside, first], self._keys) or inside
-            inside = again.knowing(inside.facts)
+                turned = joined([inside, body(inside)], self._keys) or inside
+            inside = turned.knowing(inside.facts)
         after = joined([state, body(inside)], self._keys) or state
         other = getattr(node, "default", None)
         return joined([after, self._default(other, state)], self._keys) if other else after
@@ -348,8 +353,7 @@ def _children(node: Node, context: RenderContext) -> Iterable[Node]:
     return node.children(context, include_partials=False)
 
 
-def _assigning(node: Node, context: RenderContext) -> Iterator[Node]:
+def _assigns(node: Node, context: RenderContext) -> bool:
     if isinstance(node, AssignNode | CaptureNode):
-        yield node
-    for child in _children(node, context):
-        yield from _assigning(child, context)
+        return True
+    return any(_assigns(child, context) for child in _children(node, context))
