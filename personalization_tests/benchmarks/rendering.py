@@ -218,7 +218,7 @@ def others(people: int, columns: float, mappings: float) -> None:
     best = max((r.speed for r in found), default=0.0)
     if best:
         met = _met(columns / best, 3)
-        print(f"\nOur columns to text, to the fastest of them: {times(columns, best)}; aim {met}")
+        print(f"\nOur columns to text, to the fastest that ran: {times(columns, best)}; aim {met}")
 
 
 # --- the shipped campaign ------------------------------------------------------------------------
