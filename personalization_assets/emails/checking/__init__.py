@@ -6,10 +6,12 @@ What belongs here: looking at a campaign's files without rendering them. What do
 
 - `rules.py` is the table of all rules: code, severity, sentence, what to do;
 - `findings.py` collects what broke them, `sources.py` knows which file and line a text came from;
-- `dialects.py` recognises other template languages and says the same in Liquid;
-- `variables.py` follows a template with the types of the mail context (`values.py`) and what its
-  conditions prove (`guards.py`): unknown names and filters, empty values that would be printed;
-- `markup.py` is HTML with Liquid in it as one tree, on which `links.py` and `balance.py` look;
+- `dialects.py` recognises other template languages by a table (`dialect_table.py`) and says the
+  same in Liquid, with our names (`names.py`);
+- `variables.py` follows a template with the types of the mail context (`types.py`, `values.py`) and
+  what its conditions prove (`guards.py`): unknown names, empty values that would be printed;
+- `hiding.py` takes a template through MJML with its lines; `markup.py` is HTML with Liquid in it as
+  one tree, on which `links.py` and `balance.py` look;
 - `measures.py` sums up a parsed template: lengths, bytes, and whether something is in every mail;
 - `mail.py` applies all of it to a campaign's variant, `campaign.py` to folders of campaigns.
 """
