@@ -87,7 +87,9 @@ def _print(mail: dict[str, Any], console: Console) -> None:
         ("sha256", mail["content_hash"]),
         ("Template", mail["template_version"]),
     ):
-        console.print(f"[dim]{name}:[/dim] {escape(str(value or 'dropped'))}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[dim]{name}:[/dim] {escape(str(value or 'dropped'))}", highlight=False, soft_wrap=True
+        )
     console.print()
     console.print(escape(mail["text"] or "The text was dropped."), highlight=False, soft_wrap=True)
 
