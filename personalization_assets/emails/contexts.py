@@ -97,10 +97,11 @@ def contexts(
     """Contexts of the mails that emails.audience sends, in order of send_id, `rows` at a time.
 
     Columns: send_id, customer_id, to_email, profile_version and the roots of
-    `mail_context.mail_contract` that differ from mail to mail. Reads emails.audience, profiles.golden_profiles,
-    recommendations.top_products and what `prepare` made. `utm` is the query that tags links;
-    `fields` are the columns of golden_profiles that the templates use, of those in `columns`;
-    `customers` takes only some people. Yields one batch without rows if there is no mail.
+    `mail_context.mail_contract` that differ from mail to mail. Reads emails.audience,
+    profiles.golden_profiles, recommendations.top_products and what `prepare` made. `utm` is the
+    query that tags links; `fields` are the columns of golden_profiles that the templates use, of
+    those in `columns`; `customers` takes only some people. Yields one batch without rows if there
+    is no mail.
     """
     values = {
         "campaign": campaign.name,

@@ -202,6 +202,8 @@ ODD: tuple[Any, ...] = (
     {"size": 3, "first": "f", "last": None}, {"name": {"name": 1}}, {1: "one", "1": "uno"},
     [3, 1, 2], [True, False], {"a": [1], "b": {"c": None}}, b"bytes",
 )  # fmt: skip
+ALIKE: tuple[Any, ...] = (1, 1.0, True, "1", 0, 0.0, -0.0, False, Decimal(1), Markup("1"), None, "")
+"""Values that Python finds equal in pairs, and Liquid prints differently."""
 SMALL_ODD: tuple[Any, ...] = (None, True, 0, 3.7, "2", "abc", "", [], {}, -3, 12, Decimal("2"))
 """For bounds of ranges: a range of a milliard would keep python-liquid busy for a while."""
 
@@ -210,7 +212,7 @@ def odd(rng: random.Random, found: Any, share: float, key: str = "") -> Any:
     """The same value with parts missing, replaced by anything, or of another type."""
     chance = rng.random()
     if chance < share:
-        return rng.choice(SMALL_ODD if key == "few" else ODD)
+        return rng.choice(SMALL_ODD if key == "few" else ODD if chance < share / 2 else ALIKE)
     if isinstance(found, dict):
         return {
             k: odd(rng, v, share, str(k)) for k, v in found.items() if rng.random() > share * 0.4

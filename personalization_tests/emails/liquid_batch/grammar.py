@@ -170,7 +170,7 @@ class Grammar:
         writers: Sequence[tuple[int, Callable[[int], str]]] = (
             (5, self.if_), (2, self.case), (8, self.for_), (2, self.tablerow), (2, self.capture),
             (5, self.assign), (2, self.counter), (2, self.cycle), (1, self.ifchanged),
-            (2, self.partial), (1, self.liquid), (1, self.comment),
+            (2, self.partial), (1, self.liquid), (1, self.comment), (0 if self._plain else 2, self.shelf),
         )  # fmt: skip
         pick = rng.choices([w for _, w in writers], [n for n, _ in writers])[0]
         return pick(depth)
@@ -242,6 +242,21 @@ class Grammar:
         ]
         chosen = [o for o in options if rng.random() < 0.2]
         return f"{name} in {iterable} {' '.join(chosen)}{extra}", name, holds
+
+    def shelf(self, depth: int) -> str:
+        """A loop whose text is kept: its body uses the item and little else, and is long."""
+        rng = self.rng
+        kind = rng.choice(("cart.plain", "viewed", "products", "viewed", "cart.items"))
+        out = ""
+        for field in rng.choices(FIELDS, k=rng.randrange(2, 6)):
+            shown = rng.choice(("| append: '!'", "| default: 'd'", "", "", "| money"))
+            compared = rng.choice(("true", "1", "0", "blank", "nil", "'vip'", "false", "2"))
+            test = f"{rng.choice(('if', 'unless'))} p.{field} {rng.choice(('==', '!='))} {compared}"
+            out += (
+                f"{{{{ p.{field} {shown} }}}}{self.tag(test)}x{self.tag('end' + test.split()[0])}"
+            )
+        outside = rng.choice(("", "", "{{ forloop.index }}", "{{ forloop.last }}", "{{ n }}"))
+        return self.tag(f"for p in {kind}") + out + outside + self.tag("endfor")
 
     def for_(self, depth: int) -> str:
         """`for`, sometimes with `else`."""
