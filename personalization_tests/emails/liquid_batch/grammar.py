@@ -170,7 +170,8 @@ class Grammar:
         writers: Sequence[tuple[int, Callable[[int], str]]] = (
             (5, self.if_), (2, self.case), (8, self.for_), (2, self.tablerow), (2, self.capture),
             (5, self.assign), (2, self.counter), (2, self.cycle), (1, self.ifchanged),
-            (2, self.partial), (1, self.liquid), (1, self.comment), (0 if self._plain else 2, self.shelf),
+            (2, self.partial), (1, self.liquid), (1, self.comment),
+            (0 if self._plain else 2, self.shelf),
         )  # fmt: skip
         pick = rng.choices([w for _, w in writers], [n for n, _ in writers])[0]
         return pick(depth)
