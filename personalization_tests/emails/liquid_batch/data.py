@@ -226,7 +226,15 @@ def odd_rows(rng: random.Random, count: int) -> list[Row]:
     """Rows in which anything may stand anywhere."""
     share = rng.choice((0.0, 0.02, 0.08, 0.25))
     rows = typed_rows(rng, count)
-    return [
+    made = [
         {k: odd(rng, v, share, k) for k, v in row.items() if rng.random() > share * 0.4}
         for row in rows
     ]
+    for row in made:
+        for name in ("viewed", "products"):
+            items = row.get(name)
+            if isinstance(items, list) and items and rng.random() < share * 3:
+                # The same product but for one value, which Python may find equal.
+                product = {"name": "a", "price": 1, "stock": 2, "sale": True}
+                items += [{**product, "price": rng.choice(ALIKE)} for _ in range(3)]
+    return made

@@ -247,9 +247,9 @@ class Grammar:
     def shelf(self, depth: int) -> str:
         """A loop whose text is kept: its body uses the item and little else, and is long."""
         rng = self.rng
-        kind = rng.choice(("cart.plain", "viewed", "products", "viewed", "cart.items"))
+        kind = rng.choice(("cart.plain", "viewed", "products", "viewed"))
         out = ""
-        for field in rng.choices(FIELDS, k=rng.randrange(2, 6)):
+        for field in rng.choices(("price", "price", *FIELDS), k=rng.randrange(2, 6)):
             shown = rng.choice(("| append: '!'", "| default: 'd'", "", "", "| money"))
             compared = rng.choice(("true", "1", "0", "blank", "nil", "'vip'", "false", "2"))
             test = f"{rng.choice(('if', 'unless'))} p.{field} {rng.choice(('==', '!='))} {compared}"
