@@ -140,9 +140,9 @@ def shares(kind: pa.DataType) -> bool:
 
 def merged(constants: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """What python-liquid renders a row with: constants, and the row's values over them. A root that
-    both have (`links`) has the fields of both."""
+    both have (`links`) has the fields of both; a row that has none leaves the constant ones."""
     out = {**constants, **row}
     for name in constants.keys() & row.keys():
-        if isinstance(row[name], dict):
-            out[name] = {**constants[name], **row[name]}
+        if isinstance(constants[name], Mapping) and (row[name] is None or type(row[name]) is dict):
+            out[name] = {**constants[name], **(row[name] or {})}
     return out
