@@ -168,6 +168,7 @@ def deliveries(run: Run) -> Query:
         earlier=run.exists("emails.deliveries"),
         channel=run.settings.emails.delivery.channel,
         journal=run.settings.mails_dir,
+        expire_hours=run.settings.emails.delivery.expire_hours,
     )
     run.metadata(**{f"handed_over_{name}": number for name, number in counts.items()})
     return Query(sql)

@@ -210,11 +210,15 @@ class Deliveries(pa.DataFrameModel):
         description="Time of the run that handed it over (UTC)"
     )
     status: str = pa.Field(
-        isin=["handed_over", "sent", "refused", "deferred", "uncertain"],
+        isin=["handed_over", "sent", "refused", "deferred", "uncertain", "expired"],
         description="handed_over: to the file, or waiting for `personalize mails send`; sent, "
-        "refused, deferred: the mail server's answer; uncertain: it gave none",
+        "refused, deferred: the mail server's answer; uncertain: it gave none; expired: waited "
+        "too long, and is not sent any more",
     )
     code: int = pa.Field(nullable=True, description="Code of the mail server's last answer")
+    reason: str = pa.Field(
+        nullable=True, description="The mail server's last answer, or why there is no message"
+    )
     attempts: int = pa.Field(
         ge=0, nullable=True, description="Times that a mail server was offered the mail"
     )

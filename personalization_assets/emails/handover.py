@@ -7,16 +7,13 @@ from which the table of deliveries is brought up to date.
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from personalization_assets.emails.delivery.eml import write_eml
-from personalization_assets.emails.delivery.journal import COLUMNS, read_rows
-from personalization_assets.emails.storage import write_parquet
-
-STAMP = "%Y%m%dT%H%M%S"
+from personalization_assets.emails.delivery.journal import reading_journal
+from personalization_assets.emails.storage import STAMP, write_parquet
 
 HANDOVER_SQL = """
     SELECT b.send_id, b.campaign, b.customer_id, b.variant, a.kind, b.to_email, b.from_email,
@@ -24,20 +21,40 @@ HANDOVER_SQL = """
     FROM emails.batches b JOIN emails.audience a USING (send_id)
     WHERE b.status = 'rendered' AND b.campaign = ? AND b.send_id NOT IN (
         SELECT send_id FROM already_handed_over)
-    ORDER BY b.send_id
 """
 
-JOURNAL_SQL = """
-    SELECT send_id, campaign, customer_id, variant, kind, to_email, 'smtp' AS channel,
-           NULL::VARCHAR AS file, send_at, content_hash, as_of AS handed_over_as_of,
-           -- A mail under way may have been taken; should it be put off, the next run sees it.
-           replace(status, 'sending', 'uncertain') AS status, code, attempts
-    FROM mail_journal
+DELIVERIES_SQL = """
+    SELECT * REPLACE (CASE WHEN channel = 'smtp' AND status IN ('handed_over', 'deferred')
+            AND coalesce(send_at, handed_over_as_of)
+                < getvariable('as_of')::TIMESTAMP - to_hours({expire_hours})
+        THEN 'expired' ELSE status END AS status)
+    FROM (
+        SELECT send_id, campaign, customer_id, variant, kind, to_email, 'smtp' AS channel,
+               NULL::VARCHAR AS file, send_at, content_hash, as_of AS handed_over_as_of,
+               -- A mail under way may have been taken; should it be put off, the next run sees it.
+               replace(status, 'sending', 'uncertain') AS status, code, answer AS reason, attempts
+        FROM mail_journal
+        UNION ALL BY NAME
+        SELECT b.send_id, b.campaign, b.customer_id, b.variant, a.kind, b.to_email,
+               '{channel}' AS channel, CASE WHEN r.send_id IS NULL THEN {file} END AS file,
+               a.send_at, b.content_hash, getvariable('as_of')::TIMESTAMP AS handed_over_as_of,
+               CASE WHEN r.send_id IS NULL THEN 'handed_over' ELSE 'refused' END AS status,
+               NULL::BIGINT AS code, r.reason, NULL::BIGINT AS attempts
+        FROM emails.batches b JOIN emails.audience a USING (send_id)
+        LEFT JOIN refused_messages r USING (send_id)
+        WHERE b.status = 'rendered'
+          AND b.send_id NOT IN (SELECT send_id FROM already_handed_over)
+        {kept}
+    )
 """
 
+# Written anew: what this run hands over again, and what still waited at the same time.
 KEPT_SQL = """
-    SELECT d.* FROM emails.deliveries d SEMI JOIN kept_deliveries USING (send_id)
-    UNION ALL BY NAME
+    SELECT send_id FROM emails.deliveries
+    WHERE send_id NOT IN (SELECT send_id FROM mail_journal)
+      AND NOT (handed_over_as_of = getvariable('as_of')::TIMESTAMP AND CASE
+          WHEN channel = 'smtp' THEN status IN ('handed_over', 'expired')
+          ELSE '{channel}' <> 'smtp' END)
 """
 
 
@@ -48,106 +65,85 @@ def hand_over(
     earlier: bool,
     channel: str = "file",
     journal: Path | None = None,
+    expire_hours: int = 48,
 ) -> tuple[str, dict[str, int]]:
     """Write this run's mails, and give the SELECT of deliveries.
 
     Channel `file` writes one Parquet file per campaign, `eml` one file per mail; a mail that can't
-    be a message is `refused`.
+    be a message is `refused`. With channel `smtp` no file is written: the mails wait for `mails
+    send`, until they expire.
 
     A mail that an earlier run of the same day handed over, or that a mail server was given, is left
-    out; running again at the same `as_of` (the connection's variable) writes the same file. With
-    channel `smtp` no file is written: mails that no server was given yet wait for `mails send`.
+    out; running again at the same `as_of` (the connection's variable) writes the same files.
     `earlier` says that emails.deliveries exists; `journal` is the folder of the journal, if any.
     Returns the SQL and the number of mails per campaign.
     """
-    _load_journal(con, journal)
-    kept = "SELECT ''::VARCHAR AS send_id WHERE false"
-    if earlier:
-        # Mails in files stay as they were, but for those that this run writes again.
-        again = (
-            "" if channel == "smtp" else "AND handed_over_as_of <> getvariable('as_of')::TIMESTAMP"
+    with reading_journal(journal) as rows:
+        con.register("mail_journal_rows", rows)
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE mail_journal AS SELECT * REPLACE (send_at::TIMESTAMP AS"
+            " send_at, as_of::TIMESTAMP AS as_of) FROM mail_journal_rows"
         )
-        kept = f"""SELECT send_id FROM emails.deliveries WHERE channel <> 'smtp' {again}
-                   AND send_id NOT IN (SELECT send_id FROM mail_journal)"""
+        con.unregister("mail_journal_rows")
+    kept = KEPT_SQL.format(channel=channel) if earlier else "SELECT '' AS send_id WHERE false"
     con.execute(f"CREATE OR REPLACE TEMP TABLE kept_deliveries AS {kept}")
     con.execute(
         "CREATE OR REPLACE TEMP TABLE already_handed_over AS SELECT send_id FROM kept_deliveries"
         " UNION SELECT send_id FROM mail_journal"
     )
-    stamp = con.execute(f"SELECT strftime(getvariable('as_of')::TIMESTAMP, '{STAMP}')").fetchall()[
-        0
-    ][0]
-    counts, refused = _write_files(con, exports, stamp, channel)
+    times = con.execute("SELECT getvariable('as_of')::TIMESTAMP").fetchall()
+    as_of: datetime = times[0][0]
+    stamp = as_of.strftime(STAMP)
+    counts, refused = _write_files(con, exports, as_of, channel)
     file = {
         "file": f"b.campaign || '/{stamp}.parquet'",
         "eml": f"b.campaign || '/{stamp}/' || b.send_id || '.eml'",
         "smtp": "NULL::VARCHAR",
     }[channel]
-    con.register("refused_rows", pa.table({"send_id": pa.array(refused, pa.string())}))
+    columns = [pa.array(values, pa.string()) for values in (refused.keys(), refused.values())]
+    con.register("refused_rows", pa.table(columns, names=["send_id", "reason"]))
     con.execute("CREATE OR REPLACE TEMP TABLE refused_messages AS SELECT * FROM refused_rows")
     con.unregister("refused_rows")
+    before = "UNION ALL BY NAME SELECT d.* FROM emails.deliveries d SEMI JOIN kept_deliveries"
     return (
-        f"""{KEPT_SQL if earlier else ""} {JOURNAL_SQL} UNION ALL BY NAME
-        SELECT b.send_id, b.campaign, b.customer_id, b.variant, a.kind, b.to_email,
-               '{channel}' AS channel, CASE WHEN r.send_id IS NULL THEN {file} END AS file,
-               a.send_at,
-               b.content_hash, getvariable('as_of')::TIMESTAMP AS handed_over_as_of,
-               CASE WHEN r.send_id IS NULL THEN 'handed_over' ELSE 'refused' END AS status,
-               NULL::BIGINT AS code, NULL::BIGINT AS attempts
-        FROM emails.batches b JOIN emails.audience a USING (send_id)
-        LEFT JOIN refused_messages r USING (send_id)
-        WHERE b.status = 'rendered'
-          AND b.send_id NOT IN (SELECT send_id FROM already_handed_over)
-        """,
+        DELIVERIES_SQL.format(
+            channel=channel,
+            file=file,
+            expire_hours=int(expire_hours),
+            kept=f"{before} USING (send_id)" if earlier else "",
+        ),
         counts,
     )
 
 
 def _write_files(
-    con: duckdb.DuckDBPyConnection, exports: Path, stamp: str, channel: str
-) -> tuple[dict[str, int], list[str]]:
-    """Mails written per campaign, and the ids of those that can't be messages."""
-    if channel == "smtp":
-        return {}, []
-    campaigns = con.execute("SELECT DISTINCT campaign FROM emails.batches ORDER BY 1").fetchall()
-    as_of = con.execute("SELECT getvariable('as_of')::TIMESTAMP").fetchall()[0][0]
+    con: duckdb.DuckDBPyConnection, exports: Path, as_of: datetime, channel: str
+) -> tuple[dict[str, int], dict[str, str]]:
+    """Mails written per campaign, and why others can't be messages, by send id."""
     counts: dict[str, int] = {}
-    refused: list[str] = []
-    for (campaign,) in campaigns:
-        reader = con.sql(HANDOVER_SQL, params=[campaign]).to_arrow_reader(256)
-        first = next(iter(reader), None)
-        if first is None:
-            continue
-        if channel == "eml":
-            folder = exports / campaign / stamp
-            counts[campaign], wrong = write_eml(folder, _chain(first, reader), as_of)
-            refused += wrong
-        else:
-            path = exports / campaign / f"{stamp}.parquet"
-            counts[campaign] = write_parquet(path, _chain(first, reader), reader.schema)
+    refused: dict[str, str] = {}
+    if channel == "smtp":
+        return counts, refused
+    campaigns = con.execute("SELECT DISTINCT campaign FROM emails.batches ORDER BY 1").fetchall()
+    threads = con.execute("SELECT current_setting('threads')").fetchall()[0][0]
+    # One thread streams the mails in their order, a few at a time; more would need a sort.
+    con.execute("SET threads = 1")
+    try:
+        for (campaign,) in campaigns:
+            reader = con.sql(HANDOVER_SQL, params=[campaign]).to_arrow_reader(256)
+            first = next(iter(reader), None)
+            if first is None:
+                continue
+            if channel == "eml":
+                folder = exports / campaign / as_of.strftime(STAMP)
+                counts[campaign], wrong = write_eml(folder, _chain(first, reader), as_of)
+                refused |= wrong
+            else:
+                path = exports / campaign / f"{as_of.strftime(STAMP)}.parquet"
+                counts[campaign] = write_parquet(path, _chain(first, reader), reader.schema)
+    finally:
+        con.execute(f"SET threads = {threads}")
     return counts, refused
-
-
-def _load_journal(con: duckdb.DuckDBPyConnection, folder: Path | None) -> None:
-    """The journal as the temporary table mail_journal; empty where nothing was sent."""
-    types: dict[str, Any] = dict.fromkeys(COLUMNS, pa.string())
-    types |= dict.fromkeys(("send_at", "as_of"), pa.timestamp("us"))
-    types |= dict.fromkeys(("code", "about_recipient", "attempts"), pa.int64())
-    rows = read_rows(folder) if folder else []
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(COLUMNS)
-    arrays = [
-        pa.array(
-            [_time(v) for v in values] if name in ("send_at", "as_of") else values, types[name]
-        )
-        for name, values in zip(COLUMNS, columns, strict=True)
-    ]
-    con.register("mail_journal_rows", pa.table(arrays, names=list(COLUMNS)))
-    con.execute("CREATE OR REPLACE TEMP TABLE mail_journal AS SELECT * FROM mail_journal_rows")
-    con.unregister("mail_journal_rows")
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
 
 
 def _chain(first: pa.RecordBatch, rest: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

@@ -12,7 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import pyarrow as pa
 
 from personalization_assets.errors import UserError
 
@@ -33,6 +35,8 @@ COLUMNS = (
     "about_recipient",
     "attempts",
 )
+NUMBERS = ("code", "about_recipient", "attempts")
+ROWS = 10_000
 TABLE = """
 CREATE TABLE IF NOT EXISTS mails (
     send_id TEXT PRIMARY KEY, campaign TEXT NOT NULL, customer_id TEXT NOT NULL,
@@ -76,7 +80,8 @@ class Journal:
         self.folder = folder
         file = folder / FILE
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-        self._con = sqlite3.connect(file, isolation_level=None, timeout=30)
+        # DuckDB may read `reader` in a thread of its own.
+        self._con = sqlite3.connect(file, isolation_level=None, timeout=30, check_same_thread=False)
         self._con.execute("PRAGMA journal_mode = WAL")
         # Each commit is on the disk before it returns.
         self._con.execute("PRAGMA synchronous = FULL")
@@ -95,22 +100,42 @@ class Journal:
         Raises:
             UserError: another process is sending.
         """
-        handle = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UserError(
-                    f"Another `personalize mails` command is sending from {self.folder}: wait for "
-                    "it to finish."
-                ) from None
-            self._con.execute(
-                "UPDATE mails SET status = 'uncertain', code = NULL, answer = "
-                "'the command ended before the server answered' WHERE status = 'sending'"
+        handle = self._lock()
+        if handle is None:
+            raise UserError(
+                f"Another `personalize mails` command is sending from {self.folder}: wait for it "
+                "to finish."
             )
+        try:
+            self._give_up()
             yield
         finally:
             os.close(handle)
+
+    def settle(self) -> None:
+        """Mails that a killed process left as `sending` become `uncertain`, unless one is sending
+        now."""
+        handle = self._lock()
+        if handle is not None:
+            try:
+                self._give_up()
+            finally:
+                os.close(handle)
+
+    def _lock(self) -> int | None:
+        handle = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            return None
+        return handle
+
+    def _give_up(self) -> None:
+        self._con.execute(
+            "UPDATE mails SET status = 'uncertain', code = NULL, answer = "
+            "'the command ended before the server answered' WHERE status = 'sending'"
+        )
 
     def write(self, outcomes: Sequence[tuple[str, Outcome]], claims: Sequence[Claim] = ()) -> None:
         """Record answers and claim the next mails, together and durably."""
@@ -133,11 +158,6 @@ class Journal:
             ],
         )
         self._con.execute("COMMIT")
-
-    def finished(self) -> set[str]:
-        """Send ids that are never sent again on their own."""
-        rows = self._con.execute("SELECT send_id FROM mails WHERE status <> 'deferred'")
-        return {row[0] for row in rows}
 
     def refused_addresses(self) -> set[str]:
         """Addresses that a server refused for good, in small letters."""
@@ -176,19 +196,36 @@ class Journal:
         )
         return [row[0] for row in rows]
 
-    def rows(self) -> list[tuple[Any, ...]]:
-        """Everything, in `COLUMNS`."""
-        return self._con.execute(
-            f"SELECT {', '.join(COLUMNS)} FROM mails ORDER BY send_id"
-        ).fetchall()
+    def reader(self, columns: Sequence[str] = COLUMNS, where: str = "true") -> pa.RecordBatchReader:
+        """The journal's rows as Arrow, a few at a time; times are ISO text."""
+        schema = _schema(columns)
+        cursor = self._con.execute(
+            f"SELECT {', '.join(columns)} FROM mails WHERE {where} ORDER BY send_id"
+        )
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            while rows := cursor.fetchmany(ROWS):
+                values = zip(*rows, strict=True)
+                yield pa.RecordBatch.from_arrays(
+                    [pa.array(v, f.type) for v, f in zip(values, schema, strict=True)],
+                    schema=schema,
+                )
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def read_rows(folder: Path) -> list[tuple[Any, ...]]:
-    """Everything in the journal of a folder, in `COLUMNS`; nothing where there is no journal."""
-    if not (folder / FILE).is_file():
-        return []
+@contextmanager
+def reading_journal(folder: Path | None) -> Iterator[pa.RecordBatchReader]:
+    """All rows of the journal in a folder, in `COLUMNS`; none where there is no journal."""
+    if folder is None or not (folder / FILE).is_file():
+        yield pa.RecordBatchReader.from_batches(_schema(COLUMNS), [])
+        return
     journal = Journal(folder)
     try:
-        return journal.rows()
+        yield journal.reader()
     finally:
         journal.close()
+
+
+def _schema(columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([(c, pa.int64() if c in NUMBERS else pa.string()) for c in columns])

@@ -136,10 +136,9 @@ def address_of(email: str) -> Address:
         MessageError: it is not an address that a mail can go to.
     """
     email = email.strip()
+    if len(email) > LONGEST_ADDRESS or len(email.rpartition("@")[0]) > LONGEST_LOCAL:
+        raise MessageError("the address is too long")
     if PLAIN_ADDRESS.fullmatch(email):
-        local = email.partition("@")[0]
-        if len(email) > LONGEST_ADDRESS or len(local) > LONGEST_LOCAL:
-            raise MessageError("the address is too long")
         return Address(email)
     if email.isascii():
         raise MessageError("the address is malformed")
@@ -150,6 +149,18 @@ def address_of(email: str) -> Address:
     except EmailNotValidError:
         raise MessageError("the address is malformed") from None
     return Address(f"{found.local_part}@{found.ascii_domain}", found.smtputf8)
+
+
+def sender_of(email: str) -> str:
+    """How a server is told the sender's address.
+
+    Raises:
+        MessageError: it is not an address, or not every server would take it.
+    """
+    sender = address_of(email)
+    if sender.needs_smtputf8:
+        raise MessageError("the sender's address has letters beyond ASCII before the @")
+    return sender.text
 
 
 def _headers(text: str) -> dict[str, str]:
@@ -172,13 +183,11 @@ def _mailbox(text: str) -> str:
     """The sender: `name <address>`, the name in encoded words where it is not ASCII."""
     found = MAILBOX.fullmatch(text)
     name, address = (found["name"], found["address"]) if found else ("", text)
-    sender = address_of(address)
-    if sender.needs_smtputf8:
-        raise MessageError("the sender's address has letters beyond ASCII before the @")
+    sender = sender_of(address)
     if not name:
-        return sender.text
+        return sender
     plain = name.isascii() and len(name) <= 60 and "=?" not in name
     if plain:
         escaped = name.replace("\\", "\\\\")
-        return f'"{escaped}" <{sender.text}>'
-    return f"{encode_words(name)}\r\n <{sender.text}>"
+        return f'"{escaped}" <{sender}>'
+    return f"{encode_words(name)}\r\n <{sender}>"

@@ -1,4 +1,4 @@
-"""What goes out when: the mails of the latest run that are due, over a pool of connections.
+"""What goes out when: due mails over a pool of connections.
 
 One thread, the caller's, decides and writes the journal; each connection has a thread that only
 speaks with the server. At most as many mails as there are connections are under way at a time.
@@ -10,35 +10,29 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import pyarrow.parquet as pq
 
 from personalization_assets.emails.delivery.journal import Claim, Journal, Outcome
-from personalization_assets.emails.delivery.message import Mail, MessageError, address_of, build
+from personalization_assets.emails.delivery.message import (
+    Mail,
+    MessageError,
+    address_of,
+    build,
+    sender_of,
+)
 from personalization_assets.emails.delivery.settings import DeliverySettings
 from personalization_assets.emails.delivery.smtp import Connection, Message, NoServerError
 from personalization_assets.errors import UserError
 
-DUE_SQL = """
-    SELECT b.send_id, b.campaign, b.customer_id, b.variant, a.kind, b.to_email, b.content_hash,
-           a.send_at, b.as_of, b.from_email, b.subject, b.html, b.text, b.headers
-    FROM emails.batches b JOIN emails.audience a USING (send_id)
-    LEFT JOIN emails.suppressions s ON s.email = lower(trim(b.to_email))
-    WHERE b.status = 'rendered' AND a.decision = 'send' AND b.html IS NOT NULL
-      AND coalesce(a.send_at, b.as_of) <= $now AND ($campaign IS NULL OR b.campaign = $campaign)
-      AND NOT (coalesce(s.stops, '') = 'everything'
-               OR (a.kind = 'promotional' AND coalesce(s.stops = 'promotional'
-                   OR list_contains(s.lists, a.mailing_list), false)))
-      AND b.send_id NOT IN (SELECT send_id FROM finished_mails)
-    ORDER BY coalesce(a.send_at, b.as_of), b.send_id
-"""
-SPOOL = ".sending.parquet"
 ROWS = 256
+UNTRIED = Outcome("deferred", None, "")
 WAITING = 1_000
 """Mails that wait for another attempt are kept in memory; of more, the next command takes care."""
+LONGEST_PAUSE = 5.0
+"""Seconds before a connection is tried again grow with each time from half of this."""
 
 
 @dataclass
@@ -49,62 +43,32 @@ class Due:
     message: Message
     attempts: int = 0
     not_before: float = 0.0
+    last: Outcome = UNTRIED
 
 
 @dataclass
 class Summary:
-    """What became of the mails of a command."""
+    """What became of the mails of a command: numbers by status, by the server's code where it did
+    not take them, and by the reason why they can't be messages."""
 
     counts: Counter[str] = field(default_factory=Counter)
     codes: Counter[int] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
 
 
-def spool_due(
-    con: duckdb.DuckDBPyConnection,
-    journal: Journal,
-    now: datetime,
-    campaign: str | None,
-    limit: int | None,
-) -> tuple[Path, int]:
-    """Copy the mails that are due and not sent into a file, so that a run may have the warehouse
-    while they go out. Returns the file and the number of mails."""
-    import pyarrow as pa
-
-    done = journal.finished()
-    if _exists(con, "deliveries"):
-        # What another tool was given is not sent a second time.
-        done |= {
-            row[0]
-            for row in con.execute(
-                "SELECT send_id FROM emails.deliveries WHERE channel <> 'smtp'"
-            ).fetchall()
-        }
-    con.register("finished_mails", pa.table({"send_id": pa.array(sorted(done), pa.string())}))
-    path = journal.folder / SPOOL
-    quoted = str(path).replace("'", "''")
-    sql = DUE_SQL + (f"LIMIT {int(limit)}" if limit is not None else "")
-    try:
-        rows = con.execute(
-            f"COPY ({sql}) TO '{quoted}' (FORMAT parquet, COMPRESSION zstd)",
-            {"now": now, "campaign": campaign},
-        ).fetchall()
-    finally:
-        con.unregister("finished_mails")
-    path.chmod(0o600)
-    return path, int(rows[0][0])
-
-
-def messages(path: Path, envelope_from: str | None) -> Iterator[Due | tuple[Claim, str]]:
-    """The mails of the spool as messages; one that cannot be written comes with the reason."""
-    with duckdb.connect() as con:
-        reader = con.sql("FROM read_parquet(?)", params=[str(path)]).to_arrow_reader(ROWS)
-        for batch in reader:
-            for row in batch.to_pylist():
-                claim = Claim(*(row[name] for name in Claim._fields))
-                try:
-                    yield Due(claim, _message(row, claim, envelope_from))
-                except MessageError as error:
-                    yield claim, str(error)
+def messages(
+    files: tuple[Path, ...], envelope_from: str | None
+) -> Iterator[Due | tuple[Claim, str]]:
+    """The mails of a spool as messages; one that cannot be written comes with the reason."""
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS):
+                for row in batch.to_pylist():
+                    claim = Claim(*(row[name] for name in Claim._fields))
+                    try:
+                        yield Due(claim, _message(row, claim, envelope_from))
+                    except MessageError as error:
+                        yield claim, str(error)
 
 
 def _message(row: dict[str, Any], claim: Claim, envelope_from: str | None) -> Message:
@@ -119,8 +83,7 @@ def _message(row: dict[str, Any], claim: Claim, envelope_from: str | None) -> Me
             claim.send_at or claim.as_of,
         )
     )
-    sender = address_of(envelope_from or row["from_email"])
-    return Message(sender.text, address_of(claim.to_email), data)
+    return Message(sender_of(envelope_from or row["from_email"]), address_of(claim.to_email), data)
 
 
 class Sender:
@@ -135,138 +98,180 @@ class Sender:
     ) -> None:
         self._settings, self._password = settings, password
         self._journal, self._seen = journal, seen
-        self._events: queue.Queue[tuple[int, str, Any]] = queue.Queue()
-        self._inboxes: list[queue.Queue[Due | None]] = []
+        # Simple queues: a signal's handler may put something in while the same thread waits.
+        self._events: queue.SimpleQueue[tuple[int, str, Any]] = queue.SimpleQueue()
+        self._inboxes: list[queue.SimpleQueue[Due | None]] = []
+        self._mails: Iterator[Due | tuple[Claim, str]] = iter(())
+        self._upcoming: Due | None = None
         self._idle: deque[int] = deque()
         self._under_way: dict[int, Due] = {}
         self._waiting: list[Due] = []
         self._refused = journal.refused_addresses()
-        self._lost = ""
-        self._slot = 0.0
+        self._alive, self._slot, self._lost = 0, 0.0, ""
+        self.stopped = self.stopped_early = False
         self.summary = Summary()
 
-    def send(self, mails: Iterator[Due | tuple[Claim, str]]) -> Summary:
-        """Give each mail to the server at most once.
+    def stop(self) -> None:
+        """Give no further mail to the server; `send` returns when what is under way has its
+        answer. May be called from a signal's handler."""
+        self.stopped = self.stopped_early = True
+        self._events.put((-1, "stop", None))
+
+    def send(self, mails: Iterator[Due | tuple[Claim, str]]) -> None:
+        """Give each mail to the server at most once; `summary` tells what came of them.
 
         Raises:
             UserError: no connection could be made; what was not sent is left for the next command.
         """
-        threads = []
-        for number in range(self._settings.connections):
-            self._inboxes.append(queue.Queue())
-            thread = threading.Thread(target=self._work, args=(number,), daemon=True)
-            thread.start()
-            threads.append(thread)
-        alive = len(threads)
-        upcoming: Due | None = None
+        self._mails = mails
+        threads = self._connections()
         try:
-            while True:
-                upcoming = upcoming or self._next(mails)
-                if upcoming is None and not self._waiting and not self._under_way:
-                    break
-                upcoming = self._hand_out(upcoming)
-                alive -= self._listen(upcoming)
-                if not alive and not self._under_way:
+            while self._more():
+                if not self._alive and not self._under_way:
                     raise UserError(self._lost)
+                self._turn()
         finally:
-            # What is under way gets its answer written, whatever ends this loop.
-            while self._under_way and alive:
-                alive -= self._listen(None)
+            self.stopped = True
+            # What is under way gets its answer written, whatever ended the loop.
+            while self._under_way and self._alive:
+                self._turn()
+            for due in self._waiting:
+                self._count(due.last, due.claim)
             for inbox in self._inboxes:
                 inbox.put(None)
             for thread in threads:
                 thread.join(self._settings.timeout_seconds)
-        return self.summary
 
-    def _next(self, mails: Iterator[Due | tuple[Claim, str]]) -> Due | None:
-        """The next mail of the spool that may be sent."""
-        for mail in mails:
+    def _connections(self) -> list[threading.Thread]:
+        threads = []
+        for number in range(self._settings.connections):
+            self._inboxes.append(queue.SimpleQueue())
+            thread = threading.Thread(target=self._work, args=(number,), daemon=True)
+            thread.start()
+            threads.append(thread)
+        self._alive = len(threads)
+        return threads
+
+    def _more(self) -> bool:
+        """Whether there is something to wait for or to send."""
+        if self._under_way:
+            return True
+        if self.stopped:
+            return False
+        self._upcoming = self._upcoming or self._next()
+        return bool(self._upcoming or self._waiting)
+
+    def _next(self) -> Due | None:
+        """The next mail of the spool that is a message."""
+        for mail in self._mails:
             if isinstance(mail, Due):
-                if mail.claim.to_email.strip().lower() in self._refused:
-                    self._count("suppressed")
-                    continue
                 return mail
             claim, why = mail
+            outcome = Outcome("refused", None, why)
             self._journal.write([], [claim])
-            self._journal.write([(claim.send_id, Outcome("refused", None, why))])
-            self._count("refused")
+            self._journal.write([(claim.send_id, outcome)])
+            self._count(outcome, claim)
         return None
 
-    def _hand_out(self, upcoming: Due | None) -> Due | None:
-        """Claim mails for connections that are free, as fast as the limit allows."""
-        now = time.monotonic()
-        while self._idle and now >= self._slot:
-            ready = [due for due in self._waiting if due.not_before <= now]
-            due = ready[0] if ready else upcoming
-            if due is None:
-                return None
-            if ready:
-                self._waiting.remove(due)
-            else:
-                upcoming = None
-            due.attempts += 1
-            number = self._idle.popleft()
-            self._journal.write([], [due.claim])
+    def _turn(self) -> None:
+        """Take what the connections say, choose mails for those that are free; both are on the
+        disk before the mails go out."""
+        answers = self._listen()
+        for due, outcome in answers:
+            self._take(due, outcome)
+        chosen = self._choose()
+        self._journal.write(
+            [(due.claim.send_id, outcome) for due, outcome in answers],
+            [due.claim for _, due in chosen],
+        )
+        for number, due in chosen:
             self._under_way[number] = due
             self._inboxes[number].put(due)
+
+    def _choose(self) -> list[tuple[int, Due]]:
+        """Mails for connections that are free, as many as the rate allows now."""
+        chosen: list[tuple[int, Due]] = []
+        now = time.monotonic()
+        while self._idle and now >= self._slot and not self.stopped:
+            due = next((due for due in self._waiting if due.not_before <= now), None)
+            if due is not None:
+                self._waiting.remove(due)
+            else:
+                due, self._upcoming = self._upcoming or self._next(), None
+            if due is None:
+                break
+            if due.claim.to_email.strip().lower() in self._refused:
+                self._count(Outcome("suppressed", None, ""), due.claim)
+                continue
+            due.attempts += 1
+            chosen.append((self._idle.popleft(), due))
             # A late wake-up is made up for, a tenth of a second at most.
             self._slot = max(self._slot, now - 0.1) + 1 / self._settings.mails_per_second
-            if upcoming is None:
-                break
-        return upcoming
+        return chosen
 
-    def _listen(self, upcoming: Due | None) -> int:
-        """Wait until something can be done; record what the server said. Returns the number of
-        connections that were given up."""
-        now, timeout = time.monotonic(), None
-        if self._idle and (upcoming is not None or self._waiting):
-            soonest = now if upcoming else min(due.not_before for due in self._waiting)
+    def _listen(self) -> list[tuple[Due, Outcome]]:
+        """Wait until something can be done; returns the answers that came."""
+        timeout = None
+        if self._idle and not self.stopped and (self._upcoming or self._waiting):
+            now = time.monotonic()
+            soonest = now if self._upcoming else min(due.not_before for due in self._waiting)
             timeout = max(0.0, max(self._slot, soonest) - now)
         try:
             events = [self._events.get(timeout=timeout)]
         except queue.Empty:
-            return 0
+            return []
         while not self._events.empty():
             events.append(self._events.get())
-        answers = [(self._under_way[n], value) for n, what, value in events if what == "answer"]
-        self._journal.write([(due.claim.send_id, outcome) for due, outcome in answers])
-        lost = 0
+        answers, failure = [], None
         for number, what, value in events:
             if what == "ready":
                 self._idle.append(number)
-            elif what == "lost":
-                lost, self._lost = lost + 1, value
-            else:
-                self._record(self._under_way.pop(number), value)
-        return lost
+            elif what == "answer":
+                answers.append((self._under_way.pop(number), value))
+            elif what in ("lost", "failed"):
+                self._alive -= 1
+                self._under_way.pop(number, None)
+                self._lost = value if what == "lost" else self._lost
+                failure = value if what == "failed" else failure
+        if failure is not None:
+            self._journal.write([(due.claim.send_id, outcome) for due, outcome in answers])
+            raise failure
+        return answers
 
-    def _record(self, due: Due, outcome: Outcome) -> None:
+    def _take(self, due: Due, outcome: Outcome) -> None:
         settings = self._settings
+        due.last = outcome
         if outcome.status == "refused" and outcome.about_recipient:
             self._refused.add(due.claim.to_email.strip().lower())
         again = due.attempts < settings.attempts and len(self._waiting) < WAITING
         if outcome.status == "deferred" and again:
             due.not_before = time.monotonic() + settings.backoff_seconds * 2 ** (due.attempts - 1)
             self._waiting.append(due)
-            return
-        if outcome.code and outcome.status != "sent":
-            self.summary.codes[outcome.code] += 1
-        self._count(outcome.status)
+        else:
+            self._count(outcome, due.claim)
 
-    def _count(self, status: str) -> None:
-        self.summary.counts[status] += 1
-        self._seen(status)
+    def _count(self, outcome: Outcome, claim: Claim) -> None:
+        self.summary.counts[outcome.status] += 1
+        if outcome.status != "sent" and outcome.code is not None:
+            self.summary.codes[outcome.code] += 1
+        elif outcome.status == "refused":
+            self.summary.reasons[outcome.answer] += 1
+        self._seen(claim.send_id)
 
     def _work(self, number: int) -> None:
-        """A connection's thread: connect, say so, send what comes, say what became of it."""
+        """A connection's thread. Whatever ends it early, the caller hears of it."""
+        try:
+            self._serve(number)
+        except NoServerError as error:
+            self._events.put((number, "lost", str(error)))
+        except BaseException as error:
+            self._events.put((number, "failed", error))
+
+    def _serve(self, number: int) -> None:
+        """Connect, say so, send what comes, say what became of it."""
         connection: Connection | None = None
         while True:
-            if connection is None:
-                try:
-                    connection = self._connect()
-                except NoServerError as error:
-                    self._events.put((number, "lost", str(error)))
-                    return
+            connection = connection or self._connect()
             self._events.put((number, "ready", None))
             due = self._inboxes[number].get()
             if due is None:
@@ -282,13 +287,7 @@ class Sender:
             try:
                 return Connection(self._settings, self._password)
             except NoServerError as error:
-                if not error.passing:
+                if not error.passing or self.stopped:
                     raise
-                time.sleep(min(self._settings.backoff_seconds, 5.0) * (attempt + 1) / 2)
+                time.sleep(min(self._settings.backoff_seconds, LONGEST_PAUSE) * (attempt + 1) / 2)
         return Connection(self._settings, self._password)
-
-
-def _exists(con: duckdb.DuckDBPyConnection, name: str) -> bool:
-    from personalization_assets.warehouse import exists
-
-    return exists(con, f"emails.{name}")

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from personalization_assets.emails.delivery.message import MessageError, sender_of
 
 PORTS = {"none": 25, "starttls": 587, "tls": 465}
 
@@ -47,13 +49,26 @@ class DeliverySettings(BaseModel):
         default=30.0, ge=0, description="Pause before the second attempt; doubles with each"
     )
     timeout_seconds: float = Field(
-        default=60.0, gt=0, description="How long to wait for an answer of the server"
+        default=60.0,
+        gt=0,
+        description="How long to wait for an answer; for the one that takes a mail at least 600",
+    )
+    expire_hours: int = Field(
+        default=48, ge=1, le=24 * 90, description="Hours after its time that a mail is still sent"
     )
 
     @property
     def used_port(self) -> int:
         """The port, or the usual one for the security."""
         return self.port or PORTS[self.security]
+
+    @field_validator("envelope_from")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else sender_of(value)
+        except MessageError as error:
+            raise ValueError(f"envelope_from: {error}") from None
 
     @model_validator(mode="after")
     def _password_in_the_open(self) -> Self:

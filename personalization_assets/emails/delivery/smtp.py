@@ -10,6 +10,7 @@ from personalization_assets.emails.delivery.message import Address
 from personalization_assets.emails.delivery.settings import DeliverySettings
 
 CLOSING = 421
+FINAL_SECONDS = 600.0
 
 
 class NoServerError(Exception):
@@ -35,7 +36,7 @@ class Connection:
     take a further mail."""
 
     def __init__(self, settings: DeliverySettings, password: str | None) -> None:
-        self.open = False
+        self.open, self._timeout = False, settings.timeout_seconds
         host, port = settings.host, settings.used_port
         try:
             self._smtp = _connect(settings)
@@ -50,6 +51,11 @@ class Connection:
             raise NoServerError(
                 f"{host}:{port} refuses the username or password (code {error.smtp_code}): correct "
                 "emails.delivery.username or PERSONALIZE_SMTP_PASSWORD."
+            ) from None
+        except UnicodeError:
+            raise NoServerError(
+                "The mail server's username or password has letters beyond ASCII, which SMTP does "
+                "not take: choose others."
             ) from None
         except (OSError, smtplib.SMTPException) as error:
             raise NoServerError(
@@ -85,12 +91,20 @@ class Connection:
         if outcome is not None:
             return outcome
         try:
+            self._patient()
             self._smtp.send(b".\r\n")
             code, answer = self._smtp.getreply()
         except (OSError, smtplib.SMTPException) as error:
             self.open = False
             return Outcome("uncertain", None, f"no answer to the mail ({type(error).__name__})")
-        return self._judge(code, answer, "sent")
+        self._patient(False)
+        return self._judge(code, answer, "sent", unclear="uncertain")
+
+    def _patient(self, patient: bool = True) -> None:
+        """How long to wait: for what becomes of a mail, longer (RFC 5321, 4.5.3.2.6)."""
+        if self._smtp.sock is not None:
+            longest = max(self._timeout, FINAL_SECONDS) if patient else self._timeout
+            self._smtp.sock.settimeout(longest)
 
     def _offer(self, message: Message) -> Outcome | None:
         """Everything but the last line; an outcome where the server wants none of it."""
@@ -102,10 +116,10 @@ class Connection:
                 )
             options = ["SMTPUTF8", "BODY=8BITMIME"]
         code, answer = self._smtp.mail(message.sender, options)
-        if code >= 400:
+        if not _fine(code):
             return self._turned_down(code, answer)
         code, answer = self._smtp.rcpt(message.to.text)
-        if code >= 400:
+        if not _fine(code):
             return self._turned_down(code, answer, about_recipient=True)
         code, answer = self._smtp.docmd("DATA")
         if code != 354:
@@ -116,15 +130,36 @@ class Connection:
     def _turned_down(self, code: int, answer: bytes, about_recipient: bool = False) -> Outcome:
         outcome = self._judge(code, answer, "deferred", about_recipient)
         if self.open:
-            self._smtp.rset()
+            try:
+                self._smtp.rset()
+            except (OSError, smtplib.SMTPException):
+                # What the server said of the mail holds, even if it hangs up after it.
+                self.open = False
         return outcome
 
-    def _judge(self, code: int, answer: bytes, fine: str, about_recipient: bool = False) -> Outcome:
-        self.open = self.open and code != CLOSING
+    def _judge(
+        self,
+        code: int,
+        answer: bytes,
+        fine: str,
+        about_recipient: bool = False,
+        unclear: str = "deferred",
+    ) -> Outcome:
+        """What an answer means; one that is none of SMTP's ends the connection."""
         words = " ".join(answer.decode("utf-8", "replace").split())[:500]
-        if code >= 500:
+        if 500 <= code < 600:
             return Outcome("refused", code, words, about_recipient)
-        return Outcome("deferred" if code >= 400 else fine, code, words)
+        if 400 <= code < 500:
+            self.open = self.open and code != CLOSING
+            return Outcome("deferred", code, words)
+        if _fine(code):
+            return Outcome(fine, code, words)
+        self.open = False
+        return Outcome(unclear, None, f"an answer that is none ({words})")
+
+
+def _fine(code: int) -> bool:
+    return 200 <= code < 300
 
 
 def _connect(settings: DeliverySettings) -> smtplib.SMTP:
