@@ -83,7 +83,9 @@ def send(
                     f"{good:,} would be sent, {spool.mails - good:,} cannot be written as messages."
                 )
                 return
-            with Progress(console=console, transient=True, disable=not spool.mails) as progress:
+            with Progress(
+                console=console, transient=True, disable=not console.is_terminal
+            ) as progress:
                 task = progress.add_task("sending", total=spool.mails)
                 sender = Sender(chosen, password, journal, lambda _: progress.advance(task))
                 try:

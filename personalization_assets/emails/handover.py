@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from personalization_assets.emails.delivery.eml import write_eml
 from personalization_assets.emails.delivery.journal import reading_journal
+from personalization_assets.emails.delivery.streaming import CHUNK_ROWS, streaming
 from personalization_assets.emails.storage import STAMP, write_parquet
 
 HANDOVER_SQL = """
@@ -125,12 +126,9 @@ def _write_files(
     if channel == "smtp":
         return counts, refused
     campaigns = con.execute("SELECT DISTINCT campaign FROM emails.batches ORDER BY 1").fetchall()
-    threads = con.execute("SELECT current_setting('threads')").fetchall()[0][0]
-    # One thread streams the mails in their order, a few at a time; more would need a sort.
-    con.execute("SET threads = 1")
-    try:
+    with streaming(con):
         for (campaign,) in campaigns:
-            reader = con.sql(HANDOVER_SQL, params=[campaign]).to_arrow_reader(256)
+            reader = con.sql(HANDOVER_SQL, params=[campaign]).to_arrow_reader(CHUNK_ROWS)
             first = next(iter(reader), None)
             if first is None:
                 continue
@@ -141,8 +139,6 @@ def _write_files(
             else:
                 path = exports / campaign / f"{as_of.strftime(STAMP)}.parquet"
                 counts[campaign] = write_parquet(path, _chain(first, reader), reader.schema)
-    finally:
-        con.execute(f"SET threads = {threads}")
     return counts, refused
 
 

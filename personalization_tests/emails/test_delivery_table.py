@@ -8,9 +8,13 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 from aiosmtpd.controller import Controller
 
+from personalization_assets.emails.delivery.due import spool_due
+from personalization_assets.emails.delivery.journal import Journal
+from personalization_assets.emails.handover import hand_over
 from personalization_tests.emails.delivery_shop import AS_OF, Handler, Shop, deliveries, free_port
 
 
@@ -124,3 +128,28 @@ def test_a_mail_is_a_file_that_mail_programs_open_or_refused(shop: Shop) -> None
     before = {p: p.read_bytes() for p in exports.rglob("*.eml")}
     assert deliveries(shop, "eml") == {("eml", "handed_over"): 39, ("eml", "refused"): 1}
     assert {p: p.read_bytes() for p in exports.rglob("*.eml")} == before
+
+
+def test_mails_leave_in_their_order_and_a_few_at_a_time(tmp_path: Path) -> None:
+    Shop(tmp_path, 4_000)
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as con:
+        mails = con.sql(
+            "SELECT * REPLACE (repeat(md5(send_id), 1_000) AS html), '' AS preheader"
+            " FROM emails.batches ORDER BY md5(send_id)"
+        ).to_arrow_table()
+        pq.write_table(mails, tmp_path / "mails.parquet", row_group_size=100)
+        con.execute(
+            "DROP TABLE emails.batches;"
+            f"CREATE VIEW emails.batches AS FROM read_parquet('{tmp_path / 'mails.parquet'}')"
+        )
+        # Their HTML is 128 MB; a join that keeps it, or a sort, has no room.
+        con.execute("SET memory_limit = '90MB'; SET temp_directory = ''; SET threads = 2")
+        con.execute("SET VARIABLE as_of = ?", [AS_OF])
+        _, counts = hand_over(con, tmp_path / "exports", earlier=False)
+        assert counts == {"news": 4_000}
+        (file,) = (tmp_path / "exports").rglob("*.parquet")
+        order = con.execute("SELECT send_id FROM read_parquet(?)", [str(file)]).fetchall()
+        assert [row[0] for row in order] == mails["send_id"].to_pylist()
+        spool = spool_due(con, Journal(tmp_path / "mails"), AS_OF, 48)
+        assert spool.mails == 4_000
+        assert con.execute("SELECT current_setting('threads')").fetchall() == [(2,)]

@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from personalization_assets.emails.delivery.journal import Journal
+from personalization_assets.emails.delivery.streaming import CHUNK_ROWS, streaming
 from personalization_assets.emails.storage import STAMP, MailStore, select_mails, write_parquet
 from personalization_assets.errors import UserError
 from personalization_assets.warehouse import exists
@@ -73,7 +74,6 @@ FORGET_SQL = """
         SELECT send_id FROM read_parquet(?))
 """
 SPOOL = ".sending-{number}.parquet"
-ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -158,17 +158,17 @@ def spool_due(
         )
     for old in journal.folder.glob(SPOOL.format(number="*")):
         old.unlink()
-    # One thread streams the mails in their order and holds a few of them; more would need a sort.
-    con.execute("SET threads = 1")
     files: list[Path] = []
     count = 0
     for which, mails in _bodies(con, MailStore(journal.folder)):
         if not con.execute("SELECT 1 FROM due_mails WHERE decision = 'send' LIMIT 1").fetchall():
             break
         path = journal.folder / SPOOL.format(number=len(files))
-        reader = con.sql(BODIES_SQL.format(mails=mails, which=which)).to_arrow_reader(ROWS)
         files.append(path)
-        count += write_parquet(path, reader, reader.schema)
+        with streaming(con):
+            found = con.sql(BODIES_SQL.format(mails=mails, which=which))
+            reader = found.to_arrow_reader(CHUNK_ROWS)
+            count += write_parquet(path, reader, reader.schema)
         path.chmod(0o600)
         con.execute(FORGET_SQL, [str(path)])
     lost = con.execute("SELECT count(*) FROM due_mails WHERE decision = 'send'").fetchall()[0][0]

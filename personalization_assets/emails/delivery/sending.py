@@ -25,9 +25,9 @@ from personalization_assets.emails.delivery.message import (
 )
 from personalization_assets.emails.delivery.settings import DeliverySettings
 from personalization_assets.emails.delivery.smtp import Connection, Message, NoServerError
+from personalization_assets.emails.delivery.streaming import CHUNK_ROWS
 from personalization_assets.errors import UserError
 
-ROWS = 256
 UNTRIED = Outcome("deferred", None, "")
 WAITING = 1_000
 """Mails that wait for another attempt are kept in memory; of more, the next command takes care."""
@@ -62,7 +62,7 @@ def messages(
     """The mails of a spool as messages; one that cannot be written comes with the reason."""
     for path in files:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS):
+            for batch in file.iter_batches(CHUNK_ROWS):
                 for row in batch.to_pylist():
                     claim = Claim(*(row[name] for name in Claim._fields))
                     try:
