@@ -1,4 +1,4 @@
-"""Delivery: rendered mails become messages (`message.py`), and leave as files (`eml.py`) or by SMTP.
+"""Delivery: rendered mails become messages (`message.py`); they leave as files (`eml.py`) or SMTP.
 
 A mail is given to a server at most once, whatever is killed when: its send id is on the disk as
 `sending` before the server sees it (`journal.py`), and a mail whose fate nobody knows is never
