@@ -69,7 +69,7 @@ OWN = """
            coalesce(send_at, handed_over_as_of) AS planned_at,
            handed_over_as_of >= today AS of_today
     FROM emails.deliveries CROSS JOIN run
-    WHERE handed_over_as_of < as_of AND status IS DISTINCT FROM 'refused'
+    WHERE handed_over_as_of < as_of AND coalesce(status, '') NOT IN ('refused', 'expired')
       AND coalesce(send_at, handed_over_as_of) >= as_of - INTERVAL {horizon} DAY"""
 
 NO_OWN = """

@@ -50,7 +50,7 @@ def expected(world: World) -> dict[tuple[str, str], tuple[str, int | None]]:
     alive = [
         s
         for s in world.sent
-        if s.status != "refused"
+        if s.status not in ("refused", "expired")
         and (s.at <= as_of if s.decided_at is None else s.decided_at < as_of)
     ]
 

@@ -228,7 +228,7 @@ def worlds(draw: st.DrawFn) -> World:
         # Days and hours, so that some are of an earlier run of the same day.
         st.sampled_from([1 / 48, 0.25, 1, 2, 5.5, 7]),
         st.integers(0, 36).map(lambda hours: timedelta(hours=hours)),
-        st.sampled_from(["handed_over", "handed_over", "sent", "refused"]),
+        st.sampled_from(["handed_over", "handed_over", "sent", "refused", "expired"]),
     )
     sent = draw(st.lists(reported, max_size=8)) + draw(
         st.lists(own, max_size=6, unique_by=lambda s: (s.campaign, s.customer_id, s.decided_at))
