@@ -15,6 +15,8 @@ from typing import Any, Literal, cast
 import pandera.polars as pa
 import polars as pl
 
+from personalization_assets.sql_text import quoted
+
 Severity = Literal["error", "warning"]
 
 FAILED_CASTS = "_failed_casts"
@@ -375,5 +377,4 @@ def _check_sql(column: str, check: Any) -> str:
 def _literal(value: Any) -> str:
     if isinstance(value, bool | int | float):
         return str(value)
-    text = str(value).replace("'", "''")
-    return f"'{text}'"
+    return quoted(str(value))

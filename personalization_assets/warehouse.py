@@ -19,6 +19,7 @@ from pydantic import Field
 
 from personalization_assets.contracts import Column
 from personalization_assets.errors import UserError
+from personalization_assets.sql_text import quoted
 
 if TYPE_CHECKING:
     import pyarrow as arrow
@@ -200,11 +201,11 @@ def swap(
         con.execute(f'DROP {old} "{schema}"."{name}"')
     con.execute(f'ALTER {new} "{schema}"."{name}__new" RENAME TO "{name}"')
     if description:
-        con.execute(f'COMMENT ON {new} "{schema}"."{name}" IS {_text(description)}')
+        con.execute(f'COMMENT ON {new} "{schema}"."{name}" IS {quoted(description)}')
     for column in columns:
         if column.description:
             target = f'"{schema}"."{name}"."{column.name}"'
-            con.execute(f"COMMENT ON COLUMN {target} IS {_text(column.description)}")
+            con.execute(f"COMMENT ON COLUMN {target} IS {quoted(column.description)}")
 
 
 def _kind_of(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:
@@ -257,7 +258,7 @@ def copy_to(con: duckdb.DuckDBPyConnection, target: Path, chosen: Sequence[str])
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(target.name + ".tmp")
     fresh.unlink(missing_ok=True)
-    con.execute(f"ATTACH {_text(str(fresh))} AS fresh")
+    con.execute(f"ATTACH {quoted(str(fresh))} AS fresh")
     try:
         for table in chosen:
             schema, name = table.split(".")
@@ -266,7 +267,3 @@ def copy_to(con: duckdb.DuckDBPyConnection, target: Path, chosen: Sequence[str])
     finally:
         con.execute("DETACH fresh")
     fresh.replace(target)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -55,6 +55,7 @@ from personalization_assets.emails.suppression_list import (
     register_tables,
 )
 from personalization_assets.errors import UserError
+from personalization_assets.sql_text import quoted
 
 EMAIL_SHAPE = r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".]{2,}"
 
@@ -126,11 +127,11 @@ def decide(
     candidates = " UNION ALL ".join(_candidates_sql(c) for c in due) or (
         "SELECT ''::VARCHAR AS campaign, 0::BIGINT AS person WHERE false"
     )
-    salt = settings.global_holdout_salt.replace("'", "''")
+    salt = quoted(f"{settings.global_holdout_salt}|")
     decisions = decision_sql.DECISIONS.format(
         email_shape=EMAIL_SHAPE,
         global_holdout=settings.global_holdout,
-        global_hash=stable_share(f"'{salt}|' || p.customer_id || '|global'"),
+        global_hash=stable_share(f"{salt} || p.customer_id || '|global'"),
         holdout_hash=stable_share("k.salt || '|' || p.customer_id || '|holdout'"),
         variant=_variant_sql(),
     )

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.campaigns import Campaign
 from personalization_assets.emails.mail_context import CART_ITEM, PRODUCT, WITHOUT_CONSENT
+from personalization_assets.sql_text import quoted
 
 BLOCKS = ("products", "cart", "viewed")
 """Lists of products in a mail; the name is also the tag of their links (`utm_content`)."""
@@ -244,7 +245,7 @@ def _rows_sql(brand: Brand, variant: str, names: Sequence[str]) -> tuple[str, di
             GROUP BY 1"""
 
     offers = {c: o.text for o in reversed(brand.regional_offers) for c in o.countries}
-    literal = ", ".join(f"{_quoted(c)}: {_quoted(t)}" for c, t in sorted(offers.items()))
+    literal = ", ".join(f"{quoted(c)}: {quoted(t)}" for c, t in sorted(offers.items()))
     offer = f"coalesce(MAP {{{literal}}}[p.country], '')" if offers else "''"
     return (
         f"""
@@ -298,7 +299,3 @@ def _with_products(batch: pa.RecordBatch, entries: Mapping[str, pa.Array]) -> pa
     }
     columns = [new.get(name, batch.column(name)) for name in batch.schema.names]
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from personalization_assets.emails.render import MAIL_COLUMNS
+from personalization_assets.sql_text import quoted
 
 STAMP = "%Y%m%dT%H%M%S"
 UNFINISHED = ".unfinished"
@@ -100,7 +101,7 @@ class MailStore:
 
 def select_mails(parts: Iterable[Path]) -> str:
     """A SELECT of all mails in these files, in the columns of `MAIL_COLUMNS`."""
-    files = ", ".join(f"'{_quoted(str(p.resolve()))}'" for p in parts)
+    files = ", ".join(quoted(str(p.resolve())) for p in parts)
     names = ", ".join(f'"{name}"' for name in MAIL_COLUMNS.names)
     return f"SELECT {names} FROM read_parquet([{files}])"
 
@@ -192,7 +193,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")

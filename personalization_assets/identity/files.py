@@ -16,6 +16,7 @@ from personalization_assets.errors import UserError
 from personalization_assets.identity.comparison import Extra, Kind
 from personalization_assets.identity.model import Model
 from personalization_assets.identity.settings import IdentitySettings
+from personalization_assets.sql_text import quoted
 
 CANONICAL = (
     "source",
@@ -184,10 +185,10 @@ def read_records(
 def _reader(path: Path) -> str:
     if not path.exists():
         raise UserError(f"There is no file of records at {path}: correct the path.")
-    name = str(path).replace("'", "''")
+    name = quoted(str(path))
     if path.suffix.lower() in (".csv", ".tsv", ".txt"):
-        return f"read_csv('{name}', all_varchar = true, header = true)"
-    return f"read_parquet('{name}')"
+        return f"read_csv({name}, all_varchar = true, header = true)"
+    return f"read_parquet({name})"
 
 
 def _text(name: str, kind: str) -> str:

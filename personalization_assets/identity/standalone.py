@@ -24,6 +24,7 @@ from personalization_assets.identity.model import Model
 from personalization_assets.identity.normalise import prepare
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.training import train
+from personalization_assets.sql_text import quoted
 
 FIRST_RUN = dt.datetime(1970, 1, 1)
 """Stands in for the run's time, so that the same file always gives the same ids."""
@@ -115,9 +116,9 @@ def write_links(work: duckdb.DuckDBPyConnection, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     form = "CSV, HEADER" if out.suffix.lower() == ".csv" else "PARQUET"
     fresh = out.with_name(out.name + ".tmp")
-    target = str(fresh).replace("'", "''")
+    target = quoted(str(fresh))
     work.execute(
-        f"COPY (SELECT * EXCLUDE (rid) FROM linked ORDER BY rid) TO '{target}' (FORMAT {form})"
+        f"COPY (SELECT * EXCLUDE (rid) FROM linked ORDER BY rid) TO {target} (FORMAT {form})"
     )
     fresh.replace(out)
 
@@ -128,7 +129,7 @@ def read_previous(work: duckdb.DuckDBPyConnection, path: Path) -> None:
     Raises:
         UserError: it is not there, or no such file.
     """
-    name = str(path).replace("'", "''")
+    name = quoted(str(path))
     reader = "read_csv" if path.suffix.lower() == ".csv" else "read_parquet"
     options = ", all_varchar = true" if reader == "read_csv" else ""
     try:
@@ -136,7 +137,7 @@ def read_previous(work: duckdb.DuckDBPyConnection, path: Path) -> None:
             f"""CREATE OR REPLACE TABLE previous AS
             SELECT source::VARCHAR AS source, record_id::VARCHAR AS record_id,
                 customer_id::VARCHAR AS customer_id
-            FROM {reader}('{name}'{options})"""
+            FROM {reader}({name}{options})"""
         )
     except duckdb.Error:
         raise UserError(

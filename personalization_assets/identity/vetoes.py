@@ -8,6 +8,7 @@ are two people; only a person's decision says otherwise.
 import duckdb
 
 from personalization_assets.identity.settings import IdentitySettings
+from personalization_assets.sql_text import quoted
 
 _VALUES = {
     "account_key": "nullif(trim(r.account_key), '')",
@@ -28,7 +29,7 @@ def apart_columns(settings: IdentitySettings) -> dict[str, str]:
     for column, value in _VALUES.items():
         sources = sorted(s for s, names in settings.one_per_person.items() if column in names)
         if sources:
-            listed = ", ".join("'" + s.replace("'", "''") + "'" for s in sources)
+            listed = ", ".join(quoted(s) for s in sources)
             said = "true" if "*" in sources else f"r.source IN ({listed})"
             columns[f"apart_{column}"] = f"CASE WHEN {said} THEN {value} END"
     return columns

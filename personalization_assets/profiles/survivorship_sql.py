@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from personalization_assets.profiles.survivorship import ATTRIBUTES, TABLES, Rule
+from personalization_assets.sql_text import quoted
 
 AS_OF = "getvariable('as_of')::TIMESTAMP"
 UNDATED = "9000000000000000000"
@@ -194,7 +195,7 @@ class _Table:
         rule = self.rules[name]
         keys = ["age", "origin", "tie"]
         if rule.sources:
-            cases = " ".join(f"WHEN {_literal(s)} THEN {i}" for i, s in enumerate(rule.sources))
+            cases = " ".join(f"WHEN {quoted(s)} THEN {i}" for i, s in enumerate(rule.sources))
             source = f"CASE source {cases} ELSE {len(rule.sources)} END"
             keys.insert(1 if rule.wins == "recency" else 0, source)
         if rule.wins in ("completeness", "agreement"):
@@ -295,7 +296,3 @@ def _picked(name: str, rule: Rule, suffix: str, kind: str) -> tuple[str, str]:
 
 def _from(rule: Rule) -> dict[str, str]:
     return dict(rule.candidates)
-
-
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -13,7 +13,8 @@ from personalization_assets.errors import UserError
 from personalization_assets.sources import platform
 from personalization_assets.sources.config import Feed, Mapped, Source, SourcesConfig
 from personalization_assets.sources.expressions import check, needed_columns
-from personalization_assets.sources.readers import ident, quoted
+from personalization_assets.sources.readers import ident
+from personalization_assets.sql_text import quoted
 from personalization_assets.warehouse import Query
 
 GA4_VALUE = (

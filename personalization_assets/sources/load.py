@@ -20,8 +20,9 @@ from personalization_assets.sources import files, readers
 from personalization_assets.sources.config import Source, SourcesConfig
 from personalization_assets.sources.expressions import needed_columns
 from personalization_assets.sources.platform import LINEAGE
-from personalization_assets.sources.readers import Staged, ident, quoted, read_as
+from personalization_assets.sources.readers import Staged, ident, read_as
 from personalization_assets.sources.settings import SourcesSettings
+from personalization_assets.sql_text import quoted
 
 FILES = {
     "source": ("VARCHAR", "Name of the source"),

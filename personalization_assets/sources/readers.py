@@ -18,6 +18,7 @@ import duckdb
 from personalization_assets.sources.config import Dialect, Source
 from personalization_assets.sources.files import Content, RefusedError
 from personalization_assets.sources.platform import LINEAGE
+from personalization_assets.sql_text import quoted
 
 BATCH = 20_000
 LONGEST_RECORD = 500
@@ -116,11 +117,6 @@ def read_as(source: Source) -> str:
         return source.format
     dialect = source.csv
     return f"csv delimiter={dialect.delimiter!r} quote={dialect.quote} encoding={dialect.encoding}"
-
-
-def quoted(text: str) -> str:
-    """A SQL string."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def ident(name: str) -> str:

@@ -1,0 +1,6 @@
+"""Text inside SQL, for the few places that take no parameter (views, DDL, names of files)."""
+
+
+def quoted(text: str) -> str:
+    """A text as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
