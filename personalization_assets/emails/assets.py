@@ -71,6 +71,7 @@ def batches(run: Run) -> Query:
     from personalization_assets.emails.brand import load_brand
     from personalization_assets.emails.building import compile_all, render_parts
     from personalization_assets.emails.campaigns import load_campaigns
+    from personalization_assets.emails.checking.campaign import warnings_of
     from personalization_assets.emails.storage import MailStore, select_mails
 
     settings = run.settings
@@ -93,8 +94,8 @@ def batches(run: Run) -> Query:
     )
     if not compiled:
         return Query(_no_mails(run.as_of))
-    for warning in dict.fromkeys(w for templates in compiled for w in templates.warnings):
-        run.log.warning("%s", warning.sentence)
+    for warning in warnings_of(compiled):
+        run.log.warning("%s", warning)
     signer = load_signer(settings.data_dir / ".secret" / "link_key")
     folder = store.begin(run.as_of)
     report = render_parts(

@@ -4,7 +4,6 @@ Files are written here. What a mail server was given stands in the journal (`del
 from which the table of deliveries is brought up to date.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +15,12 @@ from personalization_assets.emails.delivery.journal import reading_journal
 from personalization_assets.emails.delivery.streaming import CHUNK_ROWS, streaming
 from personalization_assets.emails.storage import STAMP, write_parquet
 
+CAMPAIGNS_SQL = """
+    SELECT DISTINCT b.campaign
+    FROM emails.batches b JOIN emails.audience a USING (send_id)
+    WHERE b.status = 'rendered' AND b.send_id NOT IN (SELECT send_id FROM already_handed_over)
+    ORDER BY 1
+"""
 HANDOVER_SQL = """
     SELECT b.send_id, b.campaign, b.customer_id, b.variant, a.kind, b.to_email, b.from_email,
            b.subject, b.preheader, b.html, b.text, b.headers, a.send_at, b.content_hash
@@ -125,23 +130,15 @@ def _write_files(
     refused: dict[str, str] = {}
     if channel == "smtp":
         return counts, refused
-    campaigns = con.execute("SELECT DISTINCT campaign FROM emails.batches ORDER BY 1").fetchall()
+    campaigns = con.execute(CAMPAIGNS_SQL).fetchall()
     with streaming(con):
         for (campaign,) in campaigns:
             reader = con.sql(HANDOVER_SQL, params=[campaign]).to_arrow_reader(CHUNK_ROWS)
-            first = next(iter(reader), None)
-            if first is None:
-                continue
             if channel == "eml":
                 folder = exports / campaign / as_of.strftime(STAMP)
-                counts[campaign], wrong = write_eml(folder, _chain(first, reader), as_of)
+                counts[campaign], wrong = write_eml(folder, reader, as_of)
                 refused |= wrong
             else:
                 path = exports / campaign / f"{as_of.strftime(STAMP)}.parquet"
-                counts[campaign] = write_parquet(path, _chain(first, reader), reader.schema)
+                counts[campaign] = write_parquet(path, reader, reader.schema)
     return counts, refused
-
-
-def _chain(first: pa.RecordBatch, rest: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-    yield first
-    yield from rest

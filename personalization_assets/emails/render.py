@@ -128,9 +128,10 @@ class MailRenderer:
         shown = columns.with_fields("mail", {"subject": subject, "preheader": preheader})
         done["html"] = self._part("html", shown, failed)
         html = done["html"].column("text")
-        self._refuse_empty(failed, subject=subject, text=text, html=html)
+        places = _places(html)
+        self._refuse_empty(failed, subject, text, places)
         headers = [self._headers_of(*ids) for ids in zip(send_ids, one_click, strict=True)]
-        hashes = _hashes(subject, preheader, html, text, headers)
+        hashes = _hashes(subject, preheader, places, text, headers)
         whole: dict[str, Any] = {
             "subject": pa.array(subject, pa.string()),
             "preheader": pa.array(preheader, pa.string()),
@@ -206,9 +207,13 @@ class MailRenderer:
         return done
 
     def _refuse_empty(
-        self, failed: dict[int, tuple[str, str]], *, subject: list[str], text: list[str], html: Any
+        self,
+        failed: dict[int, tuple[str, str]],
+        subject: list[str],
+        text: list[str],
+        html: tuple[list[int], memoryview],
     ) -> None:
-        places, data = _places(html)
+        places, data = html
         for row, (line, words) in enumerate(zip(subject, text, strict=True)):
             start, end = places[row], places[row + 1]
             if not line:
@@ -233,10 +238,14 @@ def _places(strings: Any) -> tuple[list[int], memoryview]:
 
 
 def _hashes(
-    subject: list[str], preheader: list[str], html: Any, text: list[str], headers: list[str]
+    subject: list[str],
+    preheader: list[str],
+    html: tuple[list[int], memoryview],
+    text: list[str],
+    headers: list[str],
 ) -> list[str]:
     """sha256 over all parts of each mail, each followed by a zero byte."""
-    places, data = _places(html)
+    places, data = html
     out = []
     for row, parts in enumerate(zip(subject, preheader, text, headers, strict=True)):
         first, second, words, head = parts

@@ -57,7 +57,7 @@ class MailStore:
     def finish(self, unfinished: Path) -> Path:
         """Give a run's folder its name, once all of its parts are on the disk. Mails that a run at
         the same time has rendered already, byte for byte, are not kept twice."""
-        before = [run for run in self.runs() if run.name[:15] == unfinished.name[:15]]
+        before = [run for run in self.runs() if stamp_of(run) == stamp_of(unfinished)]
         if before and _same(before[-1], unfinished):
             _remove(unfinished)
             return before[-1]
@@ -71,14 +71,14 @@ class MailStore:
         if not self.folder.is_dir():
             return []
         found = [p for p in self.folder.iterdir() if re.fullmatch(r"\d{8}T\d{6}(\.\d+)?", p.name)]
-        return sorted(found, key=lambda p: (p.name[:15], int(p.name[16:] or 1)))
+        return sorted(found, key=lambda p: (stamp_of(p), int(p.name[16:] or 1)))
 
     def drop_bodies(self, as_of: datetime, days: int) -> int:
         """Take subject, text, HTML and headers from mails that are older than so many days; hashes
         and the rest stay. Returns the number of runs that lost theirs."""
         dropped = 0
         for run in self.runs():
-            when = datetime.strptime(run.name[:15], STAMP)
+            when = datetime.strptime(stamp_of(run), STAMP)
             if (run / DROPPED).exists() or when >= as_of - timedelta(days=days):
                 continue
             for part in sorted(run.glob("*.parquet")):
@@ -97,6 +97,11 @@ class MailStore:
                 return mail
             found = found or mail
         return found
+
+
+def stamp_of(run: Path) -> str:
+    """The time of a run, as its folder is named; several runs may share one."""
+    return run.name[:15]
 
 
 def select_mails(parts: Iterable[Path]) -> str:

@@ -16,7 +16,13 @@ import pyarrow as pa
 
 from personalization_assets.emails.delivery.journal import Journal
 from personalization_assets.emails.delivery.streaming import CHUNK_ROWS, streaming
-from personalization_assets.emails.storage import STAMP, MailStore, select_mails, write_parquet
+from personalization_assets.emails.storage import (
+    STAMP,
+    MailStore,
+    select_mails,
+    stamp_of,
+    write_parquet,
+)
 from personalization_assets.errors import UserError
 from personalization_assets.warehouse import exists
 
@@ -195,7 +201,7 @@ def _bodies(con: duckdb.DuckDBPyConnection, store: MailStore) -> Iterator[tuple[
     wanted = {stamp for (stamp,) in stamps}
     for run in reversed(store.runs()):
         parts = sorted(run.glob("*.parquet"))
-        if parts and run.name[:15] in wanted:
+        if parts and stamp_of(run) in wanted:
             yield "NOT d.latest", select_mails(parts)
 
 

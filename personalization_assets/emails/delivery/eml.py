@@ -5,11 +5,10 @@ import shutil
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
-from personalization_assets.emails.delivery.message import Mail, MessageError, build
+from personalization_assets.emails.delivery.message import MessageError, build, mail_of
 
 MANIFEST = "manifest.csv"
 
@@ -35,7 +34,7 @@ def write_eml(
             for row in batch.to_pylist():
                 name = f"{row['send_id']}.eml"
                 try:
-                    (fresh / name).write_bytes(_message(row, as_of))
+                    (fresh / name).write_bytes(build(mail_of(row, as_of)))
                     written += 1
                 except MessageError as error:
                     refused[row["send_id"]] = str(error)
@@ -47,17 +46,3 @@ def write_eml(
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
     return written, refused
-
-
-def _message(row: dict[str, Any], as_of: datetime) -> bytes:
-    return build(
-        Mail(
-            row["send_id"],
-            row["to_email"],
-            row["subject"],
-            row["html"],
-            row["text"],
-            row["headers"],
-            row["send_at"] or as_of,
-        )
-    )

@@ -9,10 +9,12 @@ import json
 import re
 from base64 import b64encode
 from binascii import b2a_qp
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
+from typing import Any
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 PLAIN_ADDRESS = re.compile(
@@ -54,6 +56,19 @@ class Address:
 
     text: str
     needs_smtputf8: bool = False
+
+
+def mail_of(row: Mapping[str, Any], as_of: datetime) -> Mail:
+    """The mail in a row of emails.batches with its `send_at`; without one it is dated `as_of`."""
+    return Mail(
+        row["send_id"],
+        row["to_email"],
+        row["subject"],
+        row["html"],
+        row["text"],
+        row["headers"],
+        row["send_at"] or as_of,
+    )
 
 
 def build(mail: Mail) -> bytes:

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from personalization_assets.emails.delivery.journal import Claim, Journal, Outcome
 from personalization_assets.emails.delivery.message import (
-    Mail,
     MessageError,
     address_of,
     build,
+    mail_of,
     sender_of,
 )
 from personalization_assets.emails.delivery.settings import DeliverySettings
@@ -72,17 +72,7 @@ def messages(
 
 
 def _message(row: dict[str, Any], claim: Claim, envelope_from: str | None) -> Message:
-    data = build(
-        Mail(
-            claim.send_id,
-            claim.to_email,
-            row["subject"],
-            row["html"],
-            row["text"],
-            row["headers"],
-            claim.send_at or claim.as_of,
-        )
-    )
+    data = build(mail_of(row, claim.as_of))
     return Message(sender_of(envelope_from or row["from_email"]), address_of(claim.to_email), data)
 
 
