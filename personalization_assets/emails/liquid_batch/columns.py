@@ -92,7 +92,7 @@ class Dictionaries:
                 read = self.read(array.dictionary.take(pa.array(missing)))
                 known.update(zip(missing, read, strict=True))
             return [known[i] for i in wanted]
-        if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and shares(kind):
+        if is_list(kind) and shares(kind):
             offsets = array.offsets.to_pylist()
             inner = self.read(array.values.slice(offsets[0], offsets[-1] - offsets[0]))
             start = offsets[0]
@@ -127,11 +127,16 @@ class Dictionaries:
         return self._entries[place][1]
 
 
+def is_list(kind: pa.DataType) -> bool:
+    """A list, of whichever offsets."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
 def shares(kind: pa.DataType) -> bool:
     """Whether a type holds dictionary-encoded values somewhere."""
     if pa.types.is_dictionary(kind):
         return True
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if is_list(kind):
         return shares(kind.value_type)
     if pa.types.is_struct(kind):
         return any(shares(kind.field(i).type) for i in range(kind.num_fields))

@@ -91,12 +91,6 @@ class CountingOutputNode(OutputNode):
         return buffer.write(to_liquid_string(value, context.autoescape))
 
 
-class CountingEchoNode(CountingOutputNode):
-    """The same for `{% echo ... %}`."""
-
-    __slots__ = ()
-
-
 class CountingOutput(Output):
     """Registers `CountingOutputNode` for output statements."""
 
@@ -104,9 +98,9 @@ class CountingOutput(Output):
 
 
 class CountingEcho(EchoTag):
-    """Registers `CountingEchoNode` for `echo`."""
+    """Registers `CountingOutputNode` for `echo`."""
 
-    node_class = CountingEchoNode  # type: ignore[assignment]
+    node_class = CountingOutputNode  # type: ignore[assignment]
 
 
 class LimitedForNode(ForNode):

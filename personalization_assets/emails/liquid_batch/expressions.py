@@ -30,6 +30,7 @@ from liquid.expression import Expression
 from liquid.template import BoundTemplate
 
 from personalization_assets.emails.liquid_batch import runtime
+from personalization_assets.emails.liquid_batch.columns import is_list
 from personalization_assets.emails.liquid_batch.emitter import Code
 from personalization_assets.emails.liquid_batch.filters import is_pure
 from personalization_assets.emails.liquid_batch.names import Names
@@ -86,7 +87,7 @@ class Expressions:
         if isinstance(e, (*LITERALS, *MARKERS)):
             return True
         if isinstance(e, Path):
-            return self.names.constant_path(e) is not None
+            return self.names.is_constant(e)
         if isinstance(e, RangeLiteral):
             return self.is_constant(e.start) and self.is_constant(e.stop)
         if isinstance(e, FilteredExpression):
@@ -337,7 +338,7 @@ def _field(kind: pa.DataType | None, name: str) -> pa.DataType | None:
 
 
 def _element(kind: pa.DataType | None) -> pa.DataType | None:
-    if kind is not None and (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+    if kind is not None and is_list(kind):
         inner = kind.value_type
         return inner.value_type if pa.types.is_dictionary(inner) else inner
     return None

@@ -97,10 +97,7 @@ def _length(nodes: Nodes, found: str) -> str:
     code = nodes.code
     length = code.name("length")
     code.line(f"{length} = len({found})")
-    limit = nodes.env.loop_iteration_limit
-    if limit:
-        product = " * ".join([*nodes.names.scope.lengths, length])
-        code.line(f"if {product} > {limit:d}: raise FallbackError")
+    nodes.check_turns(length)
     for uses, *_ in nodes.names.recorders:
         uses.loops = True
     return length
@@ -161,15 +158,15 @@ def _turns(
             code.line(f"{text} = {memo}.get({whole})")
         code.line(f"if {text} is None:")
         with code.indented():
-            pieces, before = code.name("pieces"), code.name("before")
+            pieces, before, counted = (code.name(n) for n in ("pieces", "before", "counted"))
             if uses.captures:
-                code.line(f"{before}c = captured")
+                code.line(f"{counted} = captured")
             code.line(f"{before} = holes; {pieces} = []; {append} = {pieces}.append")
             code.add(lines)
             code.line(f"{text} = join({pieces})")
             guard = f" and {key} is not None" if item_part else ""
             more = f", {item if shared else None}"
-            more += f", captured - {before}c" if uses.captures else ""
+            more += f", captured - {counted}" if uses.captures else ""
             code.line(f"if holes == {before}{guard}: {memo}.put({whole}, {text}{more})")
         if uses.captures:
             code.line("else:")

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 from liquid.builtin.expressions import Path
 
+from personalization_assets.emails.liquid_batch.columns import is_list
 from personalization_assets.emails.liquid_batch.emitter import Code
 from personalization_assets.emails.liquid_batch.scope import (
     Frame,
@@ -130,20 +131,20 @@ class Names:
 
     # --- names -----------------------------------------------------------------------------------
 
-    def constant_path(self, path: Path) -> Path | None:
-        """The path itself if it is the same in every row."""
+    def is_constant(self, path: Path) -> bool:
+        """Whether a path gives the same in every row."""
         root = path.path[0]
         if not isinstance(root, str) or not all(isinstance(s, str | int) for s in path.path):
-            return None
+            return False
         framed = self._framed(root)
         if framed is not None:
-            return path if framed[0].is_constant else None
+            return framed[0].is_constant
         if root in self.scope.variables:
-            return None
+            return False
         argument = self._argument(root)
         if argument is not None:
-            return path if argument[0].is_constant else None
-        return path if self._is_constant_root(path) else None
+            return argument[0].is_constant
+        return self._is_constant_root(path)
 
     def _is_constant_root(self, path: Path) -> bool:
         root = str(path.path[0])
@@ -267,12 +268,10 @@ class Names:
         )
         if counter != "NOTHING":
             self.obstacle(f"uses the counter {root}", path.token)
-        if self._contract is not None and root not in self._contract:
-            if root in CLOCK:
-                raise UnsupportedError(f"{root}, which reads the clock,", path.token)
-            return Value(counter), list(path.path[1:]), None
-        if root in CLOCK and self._contract is None:
+        if root in CLOCK and root not in (self._contract or ()):
             raise UnsupportedError(f"{root}, which reads the clock,", path.token)
+        if self._contract is not None and root not in self._contract:
+            return Value(counter), list(path.path[1:]), None
         if self._contract is not None and root in self._constants:
             fields = self._constants[root]
             if not (isinstance(fields, Mapping) and isinstance((*path.path, 0)[1], str)):
@@ -287,7 +286,7 @@ class Names:
         where = tuple(str(s) for s in path.path[:depth])
         if where not in self.columns:
             self.columns[where] = self.code.name("col")
-        shared = kind is not None and _shares_items(kind)
+        shared = kind is not None and is_list(kind) and pa.types.is_dictionary(kind.value_type)
         value = Value(self.columns[where], type=kind, shared=shared)
         rest = list(path.path[depth:])
         for uses, *_ in self.recorders:
@@ -295,8 +294,3 @@ class Names:
         if counter != "NOTHING":
             value = Value(f"({value.code} if {value.code} is not NOTHING else {counter})")
         return value, rest, self._key(value.code, rest)
-
-
-def _shares_items(kind: pa.DataType) -> bool:
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    return bool(is_list and pa.types.is_dictionary(kind.value_type))

@@ -41,7 +41,6 @@ from personalization_assets.emails.liquid_batch.emitter import Code
 from personalization_assets.emails.liquid_batch.environment import (
     AbortMail,
     AbortNode,
-    CountingEchoNode,
     CountingOutputNode,
     LimitedForNode,
     LimitedTablerowNode,
@@ -189,6 +188,13 @@ class Nodes:
             raise UnsupportedError(f"the tag {node.token.value!r}", node.token)
         handler(self, node)
 
+    def check_turns(self, length: str) -> None:
+        """Leave the row to python-liquid where loops within each other turn too often."""
+        limit = self.env.loop_iteration_limit
+        if limit:
+            product = " * ".join([*self.names.scope.lengths, length])
+            self.code.line(f"if {product} > {limit:d}: raise FallbackError")
+
     def loop_memo(self, report: LoopReport) -> str:
         """A memory for the texts of a loop's body."""
         memo = Memo(MEMO_BYTES)
@@ -319,7 +325,6 @@ HANDLERS: Mapping[type[Node], Handler] = {
     OutputNode: output.output,
     CountingOutputNode: output.output,
     EchoNode: output.output,
-    CountingEchoNode: output.output,
     IfNode: branches.if_,
     UnlessNode: branches.if_,
     CaseNode: branches.case,

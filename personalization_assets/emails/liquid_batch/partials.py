@@ -39,7 +39,7 @@ def include(nodes: Nodes, node: IncludeNode) -> None:
     # One item or many: a list of one is gone through like many.
     many = f"isinstance({value.code}, (tuple, list))"
     code.line(f"{each} = {value.code} if {many} else [{value.code}]")
-    _check_limit(nodes, f"len({each})")
+    nodes.check_turns(f"len({each})")
     code.line(f"for {item} in {each}:")
     nodes.names.obstacle("includes a partial for a list", node.token)
     with code.indented(), nodes.names.block():
@@ -95,7 +95,7 @@ def render(nodes: Nodes, node: RenderNode) -> None:
     code.line(f"{each} = {value.code} if {many} else [{value.code}]")
     length = code.name("length")
     code.line(f"{length} = len({each})")
-    _check_limit(nodes, length)
+    nodes.check_turns(length)
     nodes.names.obstacle("renders a partial for a list", node.token)
     nodes.loop_depth += 1
     loop = Loop(key, item, index, length, key, nodes.loop_depth, None)
@@ -116,19 +116,10 @@ def render(nodes: Nodes, node: RenderNode) -> None:
 def _argument(nodes: Nodes, e: Any) -> Value:
     """An argument, worked out once; what it is by the contract is kept."""
     value = nodes.expressions.value(e)
-    if value.is_constant or value.code.isidentifier():
-        held = value
-        if not value.is_constant and value.code in nodes.names.scope.variables.values():
-            held = nodes.expressions.hold(value)
-        return held
+    may_change = value.code in nodes.names.scope.variables.values()
+    if value.is_constant or (value.code.isidentifier() and not may_change):
+        return value
     return nodes.expressions.hold(value)
-
-
-def _check_limit(nodes: Nodes, length: str) -> None:
-    limit = nodes.env.loop_iteration_limit
-    if limit:
-        product = " * ".join([*nodes.names.scope.lengths, length])
-        nodes.code.line(f"if {product} > {limit:d}: raise FallbackError")
 
 
 def _nodes_of(nodes: Nodes, partial: BoundTemplate, node: Any) -> None:

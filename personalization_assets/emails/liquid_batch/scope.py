@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from personalization_assets.emails.liquid_batch.columns import is_list
 from personalization_assets.emails.liquid_batch.survey import Survey
 
 
@@ -50,9 +51,7 @@ class Value:
 
     def is_list(self) -> bool:
         """A list by the contract."""
-        return self.type is not None and (
-            pa.types.is_list(self.type) or pa.types.is_large_list(self.type)
-        )
+        return self.type is not None and is_list(self.type)
 
 
 @dataclass

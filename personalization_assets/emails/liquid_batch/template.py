@@ -92,7 +92,7 @@ class CompiledTemplate:
 
     def _give_up(self, why: str) -> None:
         self.report = Report(compiled=False, why_not=why)
-        self._run = None
+        self._run, self._columns = None, []
 
     def _compile(self) -> None:
         env = self.template.env
@@ -154,30 +154,23 @@ class CompiledTemplate:
         """
         columns = batch if isinstance(batch, Columns) else Columns(batch, self._dictionaries)
         work = _Work(len(columns), seconds)
-        if self._run is not None:
-            values = [columns.values(path) for path in self._columns]
-            self._go(work, values, columns.row)
-        else:
-            for row in range(len(columns)):
-                work.texts.append(self._send_back(work, row, columns.row))
+        self._go(work, [columns.values(path) for path in self._columns], columns.row)
         return work.batch()
 
     def render_rows(self, rows: Iterable[Mapping[str, Any]]) -> list[Rendered]:
         """The texts of rows that are mappings of anything, for templates without a contract."""
         given = list(rows)
         work = _Work(len(given), None)
-        if self._run is not None:
-            values = [[row.get(path[0], NOTHING) for row in given] for path in self._columns]
-            self._go(work, values, given.__getitem__)
-        else:
-            for row in range(len(given)):
-                work.texts.append(self._send_back(work, row, given.__getitem__))
+        values = [[row.get(path[0], NOTHING) for row in given] for path in self._columns]
+        self._go(work, values, given.__getitem__)
         return work.rows()
 
     def _go(
         self, work: "_Work", values: list[list[Any]], row_of: Callable[[int], Mapping[str, Any]]
     ) -> None:
-        assert self._run is not None
+        if self._run is None:
+            work.texts += [self._send_back(work, row, row_of) for row in range(work.count)]
+            return
         self.report.rows += work.count
 
         def fail(row: int, error: Exception) -> bytes | None:
