@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from liquid.template import BoundTemplate
-
 from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.liquid_batch import BatchEnvironment, Limits, filters
 from personalization_assets.emails.settings import EmailsSettings
@@ -47,11 +45,3 @@ class MailEnvironment(BatchEnvironment):
             },
         )
         del self.tags["include"]
-
-    def parse_mail(self, source: str, name: str) -> BoundTemplate:
-        """Parse a template.
-
-        Raises:
-            liquid.exceptions.LiquidError: the template is not Liquid.
-        """
-        return self.from_string(source, name=name)

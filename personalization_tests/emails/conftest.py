@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from aiosmtpd.controller import Controller
 
 from personalization_assets.emails.audience import decide
 from personalization_assets.emails.brand import Brand, load_brand
@@ -13,6 +14,7 @@ from personalization_assets.emails.building import compile_all, render_parts
 from personalization_assets.emails.campaigns import Campaign, load_campaigns
 from personalization_assets.emails.links import Signer
 from personalization_assets.emails.settings import EmailsSettings
+from personalization_tests.emails.delivery_shop import Handler, free_port
 from personalization_tests.emails.shop import AS_OF, PROJECT, make_shop, publish
 
 
@@ -61,3 +63,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     )
     yield render_all(con, tmp_path_factory.mktemp("parts"))
     con.close()
+
+
+@pytest.fixture
+def handler() -> Handler:
+    """What a mail server on loopback takes."""
+    return Handler()
+
+
+@pytest.fixture
+def server(handler: Handler) -> Iterator[Controller]:
+    """The server."""
+    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    yield controller
+    controller.stop()

@@ -47,7 +47,7 @@ def warnings(text: str, env: MailEnvironment | None = None) -> list[tuple[str, i
     lines = tuple((Path("t"), n + 1) for n in range(text.count("\n") + 1))
     found = Findings()
     TemplateCheck(env, CONTRACT, sources, found).run(
-        env.parse_mail(text, "t"), Source("t", text, lines, path=Path("t"))
+        env.from_string(text, name="t"), Source("t", text, lines, path=Path("t"))
     )
     assert not found.errors, found.errors
     return [(f.message.split(" ")[0], f.line) for f in found.all]
@@ -177,7 +177,7 @@ def test_a_part_that_is_rendered_with_an_empty_value_is_told_with_its_own_place(
 def test_blank_guards_against_nil_exactly_where_it_does_when_rendered() -> None:
     text = "{% if customer.city != blank %}{{ customer.city }}{% endif %}"
     env = environment()
-    env.parse_mail(text, "t").render(customer={"city": None})
+    env.from_string(text, name="t").render(customer={"city": None})
     assert bool(warnings(text)) == bool(env.holes)
 
 
@@ -208,7 +208,7 @@ def test_only_the_key_of_golden_profiles_is_never_empty() -> None:
 @pytest.mark.parametrize("name", sorted(KEEP_NIL))
 def test_filters_of_which_nil_is_said_to_come_out_give_nil(name: str) -> None:
     text = f"{{% assign c = customer.city | {name} %}}{{% if c %}}text{{% endif %}}"
-    assert environment().parse_mail(text, "t").render(customer={"city": None}) == ""
+    assert environment().from_string(text, name="t").render(customer={"city": None}) == ""
 
 
 # --- what the check promises, tried on mails -----------------------------------------------------
@@ -313,7 +313,7 @@ def test_a_template_without_a_warning_never_leaves_a_hole(text: str) -> None:
     env = environment()
     if warnings(text, env):
         return
-    template = env.parse_mail(text, "t")
+    template = env.from_string(text, name="t")
     for person in PEOPLE:
         env.holes = 0
         try:

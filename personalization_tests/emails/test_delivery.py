@@ -4,7 +4,6 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,19 +16,6 @@ from personalization_tests.emails.delivery_shop import AS_OF, Handler, Shop, fre
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path, 40)
-
-
-@pytest.fixture
-def handler() -> Handler:
-    return Handler()
-
-
-@pytest.fixture
-def server(handler: Handler) -> Iterator[Controller]:
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    yield controller
-    controller.stop()
 
 
 def test_a_killed_send_goes_on_and_nobody_gets_two(

@@ -2,7 +2,6 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -15,25 +14,12 @@ from aiosmtpd.controller import Controller
 from personalization_assets.emails.delivery.due import spool_due
 from personalization_assets.emails.delivery.journal import Journal
 from personalization_assets.emails.handover import hand_over
-from personalization_tests.emails.delivery_shop import AS_OF, Handler, Shop, deliveries, free_port
+from personalization_tests.emails.delivery_shop import AS_OF, Handler, Shop, deliveries
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Shop:
     return Shop(tmp_path, 40)
-
-
-@pytest.fixture
-def handler() -> Handler:
-    return Handler()
-
-
-@pytest.fixture
-def server(handler: Handler) -> Iterator[Controller]:
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    yield controller
-    controller.stop()
 
 
 def test_the_table_of_deliveries_learns_what_the_server_said(

@@ -223,16 +223,16 @@ def environment(html: bool = False, as_of: datetime = AS_OF) -> MailEnvironment:
     ],
 )
 def test_filters_do_what_authors_expect(template: str, expected: str) -> None:
-    parsed = environment().parse_mail(template, "t")
+    parsed = environment().from_string(template, name="t")
     assert parsed.render(list=["a", None, "b"], gone=None) == expected
 
 
 def test_missing_values_are_counted_and_loops_are_bounded() -> None:
     env = environment()
-    assert env.parse_mail("{{ a }}{{ b | default: 'x' }}", "t").render(a=None, b=None) == "x"
+    assert env.from_string("{{ a }}{{ b | default: 'x' }}", name="t").render(a=None, b=None) == "x"
     assert env.holes == 1
     with pytest.raises(Exception, match="loop iteration limit"):
-        env.parse_mail("{% for i in (1..100) %}{% endfor %}", "t").render()
+        env.from_string("{% for i in (1..100) %}{% endfor %}", name="t").render()
 
 
 def test_the_shops_own_list(tmp_path: Path) -> None:

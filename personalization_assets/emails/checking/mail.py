@@ -189,7 +189,7 @@ def _html(
     else:
         html = hidden.text
     try:
-        template = env.parse_mail(hidden.restored(html), source.name)
+        template = env.from_string(hidden.restored(html), name=source.name)
     except LiquidError:
         findings.add("liquid_across_elements", source.top)
         return None
@@ -240,7 +240,7 @@ def _read(path: Path, blocks: Path, findings: Findings) -> Source | None:
 
 def _parse(env: MailEnvironment, source: Source, findings: Findings) -> BoundTemplate | None:
     try:
-        return env.parse_mail(source.text, source.name)
+        return env.from_string(source.text, name=source.name)
     except LiquidError as error:
         _syntax(error, source, env, findings)
         return None
