@@ -12,9 +12,9 @@ from personalization_assets.recommendations.contracts import (
     AlsFactors,
     AlsModel,
     Evaluation,
-    TopProducts,
     Trials,
 )
+from personalization_assets.recommendations.list_contracts import TopProducts
 from personalization_assets.sql_models import read_sql_model
 from personalization_assets.tables import Run, table_asset
 from personalization_assets.warehouse import Query

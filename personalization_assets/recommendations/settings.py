@@ -2,10 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from personalization_assets.recommendations.exploring_settings import ExploringSettings
+from personalization_assets.recommendations.list_settings import ListSettings
 
 
-class RecommendationsSettings(BaseModel):
+class RecommendationsSettings(ListSettings, ExploringSettings):
     """Weights and guards of interactions, training, the gate before publishing, and the lists."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,6 +30,10 @@ class RecommendationsSettings(BaseModel):
         default=1000,
         ge=1,
         description="A visitor's web events of a day with more product events are left out",
+    )
+
+    popularity_days: int = Field(
+        default=28, ge=1, le=3650, description="Best sellers are those of so many days"
     )
 
     # the model
@@ -88,30 +95,3 @@ class RecommendationsSettings(BaseModel):
         default=10_000, ge=1, description="At most so many customers are evaluated"
     )
     bootstrap_samples: int = Field(default=200, ge=10, le=10_000, description="For the bounds")
-
-    # the lists
-    list_length: int = Field(default=12, ge=1, le=200, description="Products per customer")
-    not_bought_days: int = Field(
-        default=60,
-        ge=0,
-        description="A product bought within so many days is left out, unless it is consumable",
-    )
-    repeat_slots: int = Field(
-        default=3, ge=0, le=200, description="At most so many places for products to buy again"
-    )
-    repeat_after_days: int = Field(
-        default=14, ge=0, description="A consumable may be offered again after so many days"
-    )
-    repeat_share: float = Field(
-        default=0.2,
-        gt=0,
-        le=1,
-        description="Where not stated, products with this share of returning buyers are consumable",
-    )
-    popularity_days: int = Field(
-        default=28, ge=1, le=3650, description="Best sellers are those of so many days"
-    )
-    exclude_products: str = Field(
-        default="",
-        description="Regular expression of product ids never listed, as ^(POST|DOT)$",
-    )

@@ -12,21 +12,15 @@ import numpy as np
 import polars as pl
 
 from personalization_assets.recommendations import als, judging, past, tuning
+from personalization_assets.recommendations.exploring_settings import ExploringSettings
+from personalization_assets.recommendations.list_settings import ListSettings
 from personalization_assets.recommendations.matrix import to_matrix
 from personalization_assets.recommendations.settings import RecommendationsSettings
 
 METHOD = 1
 """Part of every version: raise it when the same settings and data would give another model."""
 
-LISTS_ONLY = {
-    "list_length",
-    "not_bought_days",
-    "repeat_slots",
-    "repeat_after_days",
-    "repeat_share",
-    "exclude_products",
-    "keep_versions",
-}
+LISTS_ONLY = {*ListSettings.model_fields, *ExploringSettings.model_fields, "keep_versions"}
 """Settings that change lists but not the model."""
 
 
