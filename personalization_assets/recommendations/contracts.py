@@ -85,8 +85,10 @@ class AlsFactors(pa.DataFrameModel):
 class Evaluation(pa.DataFrameModel):
     """How each candidate did on the purchases of the test window, trained on what came before.
 
-    blend is the model as it is served (with own history), als the model alone; popular, category
-    and history are what it has to beat. `gain` is blend minus popular on the gate's metric, paired.
+    A recipe (als, ease, knn, each with and without the customer's own history) stands beside what
+    it has to beat: popular, category, recent, history, and `running`, the recipe of the current
+    version fitted again. Gains are differences on the gate's metric, paired by customer, and their
+    bounds allow for the choice of the best among several candidates.
     """
 
     model_version: str = pa.Field(description="Version in als_model")
@@ -94,15 +96,30 @@ class Evaluation(pa.DataFrameModel):
         isin=["new", "all"],
         description="new: purchases of products not bought before by the customer; all: all",
     )
-    candidate: str = pa.Field(
-        isin=["als", "blend", "popular", "category", "history"], description="What made the lists"
+    segment: str = pa.Field(
+        isin=["all", "new", "light", "heavy"],
+        description="Customers by products known before: new 1 or 2; heavy the upper third of the "
+        "others; all of them",
     )
+    candidate: str = pa.Field(str_matches=r"^[a-z_]+$", description="What made the lists")
     metric: str = pa.Field(
-        isin=["recall", "ndcg", "map", "hit_rate", "coverage", "gain"],
-        description="coverage is the share of known products that any list shows",
+        isin=[
+            "recall",
+            "ndcg",
+            "map",
+            "hit_rate",
+            "novelty",
+            "calibration",
+            "coverage",
+            "gini",
+            "gain",
+            "gain_over_running",
+        ],
+        description="novelty and calibration are in bits; coverage and gini describe all lists "
+        "together; gain is over popular",
     )
     k: int = pa.Field(ge=1, description="Length of the lists judged")
-    value: float = pa.Field(ge=-1, le=1, description="Mean over customers")
+    value: float = pa.Field(ge=-1, description="Mean over customers")
     customers: int = pa.Field(ge=0, description="Customers judged", metadata={"unit": "count"})
     low: float = pa.Field(nullable=True, description="Lower bootstrap bound (2.5 %)")
     high: float = pa.Field(nullable=True, description="Upper bootstrap bound (97.5 %)")
@@ -113,8 +130,9 @@ class Evaluation(pa.DataFrameModel):
         name = "evaluation"
         metadata: ClassVar = {
             **KEEPER,
-            "key": ["model_version", "target", "candidate", "metric", "k"],
-            "grain": "one row per version, target, candidate, metric and list length",
+            "version": 2,
+            "key": ["model_version", "target", "segment", "candidate", "metric", "k"],
+            "grain": "one row per version, target, segment, candidate, metric and list length",
         }
 
 

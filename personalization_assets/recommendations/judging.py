@@ -2,9 +2,12 @@
 
 Never random rows: everything before a day is known, everything in the window after it is truth.
 Customers who bought nothing in the window, or of whom nothing was known before it, are not judged.
+
+Four measures say how well lists foresee purchases (recall, ndcg, map, hit_rate), four what else
+they are like: novelty and calibration per customer, coverage and gini of all lists together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +15,35 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from personalization_assets.recommendations import als
-from personalization_assets.recommendations.matrix import Floats, Matrix, codes_of, to_matrix
+from personalization_assets.recommendations.matrix import (
+    Floats,
+    Matrix,
+    codes_of,
+    row_pairs,
+    to_matrix,
+)
+from personalization_assets.recommendations.models import als
 
 CUTOFFS = (10, 20)
 METRICS = ("recall", "ndcg", "map", "hit_rate")
+OF_ALL_LISTS = ("coverage", "gini")
+"""Metrics with one value for all customers together; the others have one per customer."""
+SEGMENTS = ("all", "new", "light", "heavy")
+AT_ONCE = 5_000_000
+"""Draws of a bootstrap that are in memory together."""
+HARDLY_KNOWN = 2
+"""A customer with at most so many known products is `new`."""
+UNLIKE = 0.01
+"""Share of the history that calibration mixes into a list, Steck's alpha: keeps it finite."""
 TARGETS = ("new", "all")
-CANDIDATES = ("blend", "als", "popular", "category", "history")
 
-Scores = dict[tuple[str, int], npt.NDArray[np.float64]]
-"""One value per judged customer, by metric and cut-off; coverage is a single value."""
+Values = npt.NDArray[np.float64]
+
+Scores = dict[tuple[str, int], Values]
+"""One value per judged customer, by metric and cut-off; a single one for `OF_ALL_LISTS`.
+
+Calibration is nan for a customer whose history names no category.
+"""
 
 
 @dataclass(frozen=True)
@@ -37,6 +59,7 @@ class Split:
     judged: npt.NDArray[np.int32]
     truth: dict[str, pl.DataFrame]
     popularity: Floats
+    latest: Floats
     category_of: npt.NDArray[np.int32]
 
 
@@ -52,7 +75,7 @@ def split(
     Args:
         interactions: customer_id, product_id, weight, purchases before the window
         purchases: customer_id, product_id bought in the window
-        demand: product_id, recent, ever: buyers before the window
+        demand: product_id, latest, recent, ever: buyers before the window
         categories: product_id, category
         most_customers: above it, a sample of the customers by the hash of their id
     """
@@ -82,8 +105,13 @@ def split(
         .join(demand, on="product_id", how="left", maintain_order="left")
         .fill_null(0)
     )
-    recent, ever = sellers["recent"].to_numpy(), sellers["ever"].to_numpy()
-    popularity = recent / max(recent.max(initial=0), 1) + 1e-3 * ever / max(ever.max(initial=0), 1)
+    ever = _share(sellers["ever"])
+
+    def popularity(buyers: pl.Series) -> Floats:
+        # All buyers only order what nobody bought lately.
+        value: Floats = (_share(buyers) + 1e-3 * ever).astype(np.float32)
+        return value
+
     names = categories["category"].unique().sort()
     labels = pl.DataFrame({"product_id": known.products}).join(
         categories.with_columns(code=codes_of(categories["category"], names)),
@@ -96,16 +124,82 @@ def split(
         bought,
         judged,
         {"all": truth, "new": truth.join(old, on=["row", "column"], how="anti")},
-        popularity.astype(np.float32),
+        popularity(sellers["recent"]),
+        popularity(sellers["latest"]),
         labels["code"].fill_null(-1).to_numpy().astype(np.int32),
     )
 
 
-def judge(found: pl.DataFrame, truth: pl.DataFrame, customers: int, products: int) -> Scores:
+@dataclass(frozen=True)
+class Background:
+    """What was known before the window about products and judged customers, for novelty,
+    calibration and segments.
+
+    `tastes` has `row, category, share`: how a customer's interactions spread over categories.
+    """
+
+    bits: Values
+    category_of: npt.NDArray[np.int32]
+    tastes: pl.DataFrame
+    segment: pl.Series
+
+
+def background(part: Split) -> Background:
+    """What `judge` and `evaluate` need to know about a window besides its purchases.
+
+    A product that nobody bought before counts as bought by one. Segments are by the number of
+    products that a customer had to do with: `new` one or two; of the others `heavy` more than two
+    thirds of them, `light` the rest. The limit is that of all known customers, judged or not.
+    """
+    buyers = np.bincount(part.bought.indices, minlength=len(part.known.products))
+    everybody = max(int((np.diff(part.bought.indptr) > 0).sum()), 1)
+    known = np.diff(part.known.weights.indptr)
+    others = known[known > HARDLY_KNOWN]
+    limit = np.quantile(others, 2 / 3, method="inverted_cdf") if len(others) else HARDLY_KNOWN
+    mine = known[part.judged]
+    segment = np.where(mine <= HARDLY_KNOWN, "new", np.where(mine <= limit, "light", "heavy"))
+    rows, columns, weights = row_pairs(part.known.weights[part.judged])
+    tastes = (
+        pl.DataFrame({"row": rows, "category": part.category_of[columns], "weight": weights})
+        .filter(pl.col("category") >= 0)
+        .group_by("row", "category")
+        .agg(pl.col("weight").cast(pl.Float64).sum())
+        .sort("row", "category")
+        .select("row", "category", share=pl.col("weight") / pl.col("weight").sum().over("row"))
+    )
+    return Background(
+        -np.log2(np.clip(buyers, 1, everybody) / everybody),
+        part.category_of,
+        tastes,
+        pl.Series("segment", segment, dtype=pl.String),
+    )
+
+
+def judge(
+    found: pl.DataFrame,
+    truth: pl.DataFrame,
+    customers: int,
+    products: int,
+    known: Background | None = None,
+) -> Scores:
     """Measures per customer for lists `row, column, score` (best first) against the truth.
 
-    Customers without truth are left out. NDCG and MAP are normalised by what a list of k could
-    reach; recall by all that was bought.
+    Customers without truth are left out, except of what describes all lists together.
+
+    - recall: share of what was bought that the list shows; hit_rate: whether it shows any of it.
+    - ndcg: each hit counts 1 / log2(rank + 1), as a share of what the best list of k would reach
+      (Järvelin and Kekäläinen 2002).
+    - map: mean of the precision at each hit, over the hits that a list of k could have.
+    - coverage: share of the products that some list shows.
+    - gini: how unequally products are shown, 0 all alike, towards 1 a few only (Gini coefficient
+      of places per product, products that are never shown included; Fleder and Hosanagar 2009).
+
+    With what was `known` before also:
+
+    - novelty: mean surprise of the listed products in bits, -log2 of the share of customers who
+      bought it before (Zhou et al. 2010); an empty list has 0.
+    - calibration: how far the list's categories are from the history's, as a Kullback-Leibler
+      divergence in bits, 0 the same (Steck 2018, alpha 0.01); 6.6 when they share nothing.
     """
     amounts = np.bincount(truth["row"].to_numpy(), minlength=customers)
     asked = amounts > 0
@@ -127,83 +221,163 @@ def judge(found: pl.DataFrame, truth: pl.DataFrame, customers: int, products: in
         scores["ndcg", k] = total(1 / np.log2(rank + 1)) / ideal[asked]
         scores["map", k] = total(top["nth"].to_numpy() / rank) / reach[asked]
         scores["hit_rate", k] = (count > 0).astype(np.float64)
-        shown = ranked.filter(pl.col("rank") <= k)["column"].n_unique()
-        scores["coverage", k] = np.array([shown / max(products, 1)])
-    return scores
+        shown = ranked.filter(pl.col("rank") <= k)
+        if known:
+            scores["novelty", k] = _novelty(shown, known, customers)[asked]
+            scores["calibration", k] = _calibration(shown, known, customers)[asked]
+    return scores | _of_all_lists(found, products)
 
 
-def lists(
+def evaluate(
     part: Split,
-    model: als.Model,
+    found: Mapping[str, pl.DataFrame],
     target: str,
-    n: int = max(CUTOFFS),
-    threads: int = 0,
-    only: Sequence[str] = CANDIDATES,
-) -> dict[str, pl.DataFrame]:
-    """The lists of every candidate for the judged customers.
+    version: str,
+    samples: int,
+    seed: int,
+) -> tuple[pl.DataFrame, dict[str, Scores]]:
+    """Judge the lists of several candidates by segment.
 
-    als: the model alone; blend: the model plus the customer's own history, as it is served;
-    popular: buyers in the popularity window; category: the same with the customer's favourite
-    category first; history: what the customer had to do with before, most weight first.
-    For the target `new`, products that the customer bought before are never listed.
+    Returns rows of `recommendations.evaluation` (without gains, which the gate knows), and the
+    scores of each candidate for all judged customers: every candidate has the same customers in
+    the same order, so differences of scores are paired.
+
+    Args:
+        part: the window
+        found: lists `row, column, score` by candidate
+        target: `new` or `all` purchases
+        version: model_version of the rows
+        samples: bootstrap samples, the same ones for every candidate
+        seed: of the bootstrap
     """
-    judged = part.judged
-    skip = part.bought[judged] if target == "new" else None
-    own = part.known.weights[judged]
-    factors = model.customer_factors[judged]
-    popular = part.popularity[:, None]
-    ones = np.ones((len(judged), 1), dtype=np.float32)
+    known = background(part)
+    truth, products = part.truth[target], len(part.known.products)
+    asked = np.bincount(truth["row"].to_numpy(), minlength=len(part.judged)) > 0
+    scores = {
+        candidate: judge(lists, truth, len(part.judged), products, known)
+        for candidate, lists in found.items()
+    }
+    rows: list[dict[str, Any]] = []
+    for segment in SEGMENTS:
+        inside = (known.segment == segment).to_numpy() | (segment == "all")
+        mask = inside[asked]
+        measured = {
+            (candidate, *name): values[mask]
+            for candidate, measures in scores.items()
+            for name, values in measures.items()
+            if name[0] not in OF_ALL_LISTS and not np.isnan(values[mask]).all()
+        }
+        limits = bounds(list(measured.values()), samples, seed)
+        found_rows: list[tuple[Any, ...]] = [
+            (*name, float(np.nanmean(values)), int((~np.isnan(values)).sum()), low, high)
+            for (name, values), (low, high) in zip(measured.items(), limits, strict=True)
+        ]
+        for candidate, lists in found.items() if mask.any() else ():
+            mine = lists.filter(pl.Series(inside[lists["row"].to_numpy()]))
+            found_rows += [
+                (candidate, *name, float(value[0]), int(inside.sum()), None, None)
+                for name, value in _of_all_lists(mine, products).items()
+            ]
+        rows += [
+            dict(zip(EVALUATION_SCHEMA, (version, target, segment, *row), strict=True))
+            for row in found_rows
+        ]
+    return pl.DataFrame(rows, schema=EVALUATION_SCHEMA), scores
 
-    def top(left: Floats, right: Floats, history: Any = None) -> pl.DataFrame:
-        return als.best(right, left, n, history=history, skip=skip, threads=threads)
 
-    def made(candidate: str) -> pl.DataFrame:
-        if candidate == "als":
-            return top(factors, model.product_factors)
-        if candidate == "blend":
-            share = als.own_history(own, model.params.history)
-            return top(factors, model.product_factors, share)
-        if candidate == "popular":
-            return top(ones, popular)
-        if candidate == "category":
-            favourites, labels = _categories(part, own)
-            return top(
-                np.hstack([ones, favourites]).astype(np.float32),
-                np.hstack([popular, 2 * labels]).astype(np.float32),
-            )
-        # Popularity, made tiny, only fills up where a history is shorter than the list.
-        return top(ones * np.float32(1e-6), popular, als.own_history(own, 1.0))
-
-    return {candidate: made(candidate) for candidate in only}
+EVALUATION_SCHEMA: dict[str, Any] = {
+    "model_version": pl.String,
+    "target": pl.String,
+    "segment": pl.String,
+    "candidate": pl.String,
+    "metric": pl.String,
+    "k": pl.Int64,
+    "value": pl.Float64,
+    "customers": pl.Int64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+}
+"""Columns of `recommendations.evaluation`."""
 
 
-def bounds(
-    values: Sequence[npt.NDArray[np.float64]], samples: int, seed: int
-) -> list[tuple[float, float]]:
-    """Bootstrap bounds (2.5 % and 97.5 %) of means over customers; the same resamples for all."""
-    customers = len(values[0]) if values else 0
-    if not customers:
+def bounds(values: Sequence[Values], samples: int, seed: int) -> list[tuple[float, float]]:
+    """Bootstrap bounds (2.5 % and 97.5 %) of means over customers; the same resamples for all.
+
+    Customers whose value is nan are left out of that mean.
+    """
+    if not values or not len(values[0]):
         return [(0.0, 0.0) for _ in values]
-    chance = np.random.default_rng(seed)
-    draws = chance.multinomial(customers, np.full(customers, 1 / customers), size=samples)
-    with als.one_blas_thread():
-        means = draws.astype(np.float64) @ np.column_stack(values) / customers
-    low, high = np.quantile(means, [0.025, 0.975], axis=0)
+    low, high = np.nanquantile(resampled(values, samples, seed), [0.025, 0.975], axis=0)
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
-def _categories(part: Split, own: Any) -> tuple[Any, Any]:
-    """Favourite category of each judged customer and category of each product, one-hot."""
-    number = int(part.category_of.max(initial=-1)) + 1
-    labels = np.zeros((len(part.category_of), number), dtype=np.float32)
-    known = np.nonzero(part.category_of >= 0)[0]
-    labels[known, part.category_of[known]] = 1
-    favourites = np.zeros((own.shape[0], number), dtype=np.float32)
-    if number:
-        liked = own @ labels
-        some = liked.max(axis=1) > 0
-        favourites[np.nonzero(some)[0], liked.argmax(axis=1)[some]] = 1
-    return favourites, labels
+def resampled(values: Sequence[Values], samples: int, seed: int) -> Values:
+    """Means of bootstrap resamples of the customers: one row per sample, one column per series."""
+    stacked = np.column_stack(values)
+    customers = len(stacked)
+    there = ~np.isnan(stacked)
+    both = np.hstack([np.where(there, stacked, 0.0), there.astype(np.float64)])
+    chance = np.random.default_rng(seed)
+    means = []
+    for size in _pieces(samples, max(1, AT_ONCE // customers)):
+        drawn = chance.integers(customers, size=(size, customers))
+        drawn += customers * np.arange(size)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=size * customers).reshape(size, customers)
+        sums, counts = np.hsplit(times.astype(np.float64) @ both, 2)
+        means.append(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))
+    found: Values = np.vstack(means)
+    return found
+
+
+def _pieces(total: int, most: int) -> list[int]:
+    """`total` in parts of at most `most`: resamples of many customers have to fit in memory."""
+    return [min(most, total - done) for done in range(0, total, most)]
+
+
+def _novelty(shown: pl.DataFrame, known: Background, customers: int) -> Values:
+    rows = shown["row"].to_numpy()
+    places = np.bincount(rows, minlength=customers)
+    bits = np.bincount(rows, known.bits[shown["column"].to_numpy()], minlength=customers)
+    mean: Values = bits / np.maximum(places, 1)
+    return mean
+
+
+def _calibration(shown: pl.DataFrame, known: Background, customers: int) -> Values:
+    """Only categories of the history count in the divergence: elsewhere its factor p is 0."""
+    listed = (
+        shown.select("row", category=pl.Series(known.category_of[shown["column"].to_numpy()]))
+        .filter(pl.col("category") >= 0)
+        .group_by("row", "category")
+        .len("places")
+        .with_columns(part=pl.col("places") / pl.col("places").sum().over("row"))
+    )
+    both = known.tastes.join(
+        listed, on=["row", "category"], how="left", maintain_order="left"
+    ).select("row", "share", pl.col("part").fill_null(0.0))
+    share = both["share"].to_numpy()
+    mixed = (1 - UNLIKE) * both["part"].to_numpy() + UNLIKE * share
+    rows = both["row"].to_numpy()
+    divergence = np.bincount(rows, share * np.log2(share / mixed), minlength=customers)
+    measured = np.bincount(rows, minlength=customers) > 0
+    return np.where(measured, np.maximum(divergence, 0.0), np.nan)
+
+
+def _of_all_lists(found: pl.DataFrame, products: int) -> Scores:
+    scores: Scores = {}
+    order = np.arange(1, products + 1)
+    for k in CUTOFFS:
+        shown = found.group_by("row", maintain_order=True).head(k)
+        places = np.sort(np.bincount(shown["column"].to_numpy(), minlength=products))
+        unequal = (2 * order - products - 1) @ places / max(products * places.sum(), 1)
+        scores["coverage", k] = np.array([(places > 0).sum() / max(products, 1)])
+        scores["gini", k] = np.array([unequal])
+    return scores
+
+
+def _share(buyers: pl.Series) -> Any:
+    """Numbers of buyers as shares of the largest number."""
+    numbers = buyers.to_numpy()
+    return numbers / max(numbers.max(initial=0), 1)
 
 
 def _sample(rows: npt.NDArray[np.int32], customers: pl.Series, most: int) -> Any:
