@@ -1,0 +1,296 @@
+"""Places of a list that try a near tie, and the odds at which they do.
+
+A model that only ever shows its own best never hears of anything else. So one place in some lists
+goes to a product that the model likes almost as much, chosen by Thompson sampling (Thompson 1933;
+Chapelle and Li 2011, "An empirical evaluation of Thompson sampling"): each product is drawn as
+often as it is likely to be the best of those that compete, given what they were clicked.
+
+Thompson sampling usually draws a click rate per product and takes the largest; the odds of the
+result are then unknown, and estimates have to be logged. Here the probability of being the best is
+computed first, by integrating over the Beta posteriors of the competitors, a share of even odds is
+mixed in, and one product is drawn from exactly these probabilities. The policy is the same, the
+logged propensity is the one that was used (not an estimate of it), and it is never 0. A new model
+can then be judged by what earlier lists showed (`feedback/offline.py`).
+
+Chance starts from the seed, the customer and the day: the same input gives the same lists, in
+whatever order rows come, and other customers change nothing.
+"""
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from personalization_assets.recommendations.exploring_settings import ExploringSettings
+
+Doubles = npt.NDArray[np.float64]
+
+CELLS = 64
+"""Steps of the integral over click rates."""
+CHUNK = 4_096
+"""Places whose odds are computed at a time."""
+
+
+def explore(
+    places: pl.DataFrame,
+    reserve: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    settings: ExploringSettings,
+    seed: int,
+    as_of: dt.datetime,
+) -> pl.DataFrame:
+    """The same places, in some of them another product, with `explored` and `propensity`.
+
+    Scores are compared within a customer and source only. With probability `explore_share` x places
+    a list tries at one of the places that have near ties in the reserve, each as likely as the
+    others. At such a place the products compete; the one that stood there may win.
+
+    Args:
+        places: customer_id, rank, product_id, score, source, and any other columns
+        reserve: customer_id, product_id (once per customer), score, source of products that could
+            stand in a list but do not (they have been through the shop's rules); columns that it
+            shares with `places` come from it where a product is swapped in
+        outcomes: product_id, shown, clicked of the past, as `outcomes_of` gives them; may be empty
+        settings: of exploring
+        seed: of chance
+        as_of: its day is part of the seed; running the same day again gives the same lists
+
+    Returns:
+        `places`, ordered by customer_id and rank, with two columns more. explored: whether the
+        place was one that tries. propensity: the probability with which this product came to stand
+        at this place, over all that chance could have done; 1 where nothing could.
+    """
+    ordered = places.sort("customer_id", "rank").with_columns(
+        explored=pl.lit(False), propensity=pl.lit(1.0)
+    )
+    ties = _ties(ordered, reserve, settings)
+    if ties.is_empty() or not settings.explore_share:
+        return ordered
+    slate = _slates(ties, outcomes, settings)
+    chosen, chance = _chosen_places(slate, ordered, settings, seed, as_of)
+    odds = slate.odds
+    stays = 1 - chance + chance * odds[:, 0]
+    winner = np.zeros(len(chance), dtype=np.int64)
+    winner[chosen.rows] = _drawn(odds[chosen.rows], chosen.second)
+    swapped = np.flatnonzero(winner > 0)
+    explored = np.zeros(len(chance), dtype=bool)
+    explored[chosen.rows] = True
+    stays[swapped] = chance[swapped] * odds[swapped, winner[swapped]]
+    drawn = pl.DataFrame(
+        {"place": slate.place, "winner": winner, "_explored": explored, "_propensity": stays}
+    )
+    return _swap_in(ordered, reserve, ties, drawn)
+
+
+def outcomes_of(con: Any) -> pl.DataFrame:
+    """What products of earlier lists were clicked: product_id, shown, clicked, for `explore`.
+
+    Reads feedback.recommendation_outcomes as the run before left it, which must exist. `shown`
+    counts examinations where feedback.examination knows how often a place is looked at, so that a
+    product is not blamed for standing low.
+    """
+    found: pl.DataFrame = con.sql(
+        """
+        SELECT o.product_id,
+               CAST(sum(CAST(coalesce(e.examination, 1) AS DECIMAL(18, 6))) AS DOUBLE) AS shown,
+               CAST(count(o.clicked_at) AS DOUBLE) AS clicked
+        FROM feedback.recommendation_outcomes o
+        LEFT JOIN feedback.examination e ON o.position = e.position
+        WHERE o.counts GROUP BY 1 ORDER BY 1
+        """
+    ).pl()
+    return found
+
+
+@dataclass(frozen=True)
+class _Slates:
+    """Places that can try, and the odds of their competitors; column 0 is who stands there."""
+
+    place: npt.NDArray[np.int64]
+    odds: Doubles
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Rows of the slates that do try, and a number of chance for each."""
+
+    rows: npt.NDArray[np.int64]
+    second: Doubles
+
+
+def _ties(
+    ordered: pl.DataFrame, reserve: pl.DataFrame, settings: ExploringSettings
+) -> pl.DataFrame:
+    """Competitors of each place that has any: place (row of `ordered`), slot (0 stands there),
+    product_id, customer_id."""
+    numbered = ordered.select("customer_id", "product_id", "score", "source").with_row_index(
+        "place"
+    )
+    numbered = numbered.with_columns(
+        floor=pl.col("score") - settings.explore_within * pl.col("score").abs()
+    )
+    lowest = numbered.group_by("customer_id", "source").agg(pl.col("floor").min())
+    best = (
+        reserve.select("customer_id", "product_id", "score", "source")
+        .join(lowest, on=["customer_id", "source"])
+        .filter(pl.col("score").is_finite() & (pl.col("score") >= pl.col("floor")))
+        .drop("floor")
+        .join(numbered, on=["customer_id", "product_id"], how="anti")
+        .sort(
+            "customer_id", "source", "score", "product_id", descending=[False, False, True, False]
+        )
+        .with_columns(slot=pl.int_range(1, pl.len() + 1).over("customer_id", "source"))
+        .filter(pl.col("slot") < settings.explore_among)
+    )
+    rivals = (
+        numbered.join(best, on=["customer_id", "source"], suffix="_rival")
+        .filter(pl.col("score_rival") >= pl.col("floor"))
+        .select("place", "customer_id", "slot", product_id="product_id_rival")
+    )
+    own = numbered.join(rivals, on="place", how="semi").select(
+        "place", "customer_id", pl.lit(0, dtype=pl.Int64).alias("slot"), "product_id"
+    )
+    return pl.concat([own, rivals.select(own.columns)]).sort("place", "slot")
+
+
+def _slates(ties: pl.DataFrame, outcomes: pl.DataFrame, settings: ExploringSettings) -> _Slates:
+    places, counts = np.unique(ties["place"].to_numpy(), return_counts=True)
+    known = ties.join(outcomes, on="product_id", how="left", maintain_order="left")
+    shown = known["shown"].cast(pl.Float64).fill_null(0).to_numpy()
+    clicked = known["clicked"].cast(pl.Float64).fill_null(0).to_numpy()
+    total_shown, total_clicked = float(outcomes["shown"].sum()), float(outcomes["clicked"].sum())
+    rate = (total_clicked + 0.5) / (max(total_shown, total_clicked) + 1)
+    a = settings.explore_prior_shown * rate + clicked
+    b = settings.explore_prior_shown * (1 - rate) + np.maximum(shown - clicked, 0)
+    pairs, code = np.unique(np.column_stack([a, b]), axis=0, return_inverse=True)
+    row = np.repeat(np.arange(len(places)), counts)
+    slot = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    table = np.full((len(places), int(counts.max())), -1, dtype=np.int64)
+    table[row, slot] = code.ravel()
+    best = best_odds(pairs[:, 0], pairs[:, 1], table)
+    even = (table >= 0) / counts[:, None]
+    odds = (1 - settings.explore_evenly) * best + settings.explore_evenly * even
+    return _Slates(places.astype(np.int64), odds)
+
+
+def best_odds(a: Doubles, b: Doubles, table: npt.NDArray[np.int64]) -> Doubles:
+    """The probability that each competitor of a row has the highest click rate of the row.
+
+    The rates are independent and Beta(a, b). A row of `table` holds numbers of posteriors, -1
+    beyond its last competitor. The integral over rates is a sum over `CELLS` cells; two in one cell
+    share it. Each row sums to 1.
+    """
+    from scipy.special import betainc
+
+    mean = a / (a + b)
+    spread = np.sqrt(mean * (1 - mean) / (a + b + 1))
+    points = mean[:, None] + spread[:, None] * np.linspace(-3.5, 3.5, 29)[None, :]
+    inner = np.quantile(np.clip(points, 0, 1), np.linspace(0, 1, CELLS + 1)[1:-1])
+    edges = np.concatenate([[0.0], inner, [1.0]])
+    below = betainc(a[:, None], b[:, None], edges[None, :])
+    mass = np.diff(below, axis=1)
+    middle = np.log(np.maximum(below[:, :-1] + mass / 2, 1e-300))
+    # the competitor that is not there: never the best, and below everybody
+    mass = np.vstack([mass, np.zeros(CELLS)])
+    middle = np.vstack([middle, np.zeros(CELLS)])
+    odds = np.empty(table.shape)
+    for start in range(0, len(table), CHUNK):
+        part = table[start : start + CHUNK]
+        lower = middle[part]
+        others = lower.sum(axis=1, keepdims=True) - lower
+        raw = (mass[part] * np.exp(others)).sum(axis=2)
+        odds[start : start + CHUNK] = raw / raw.sum(axis=1, keepdims=True)
+    return odds
+
+
+def _chosen_places(
+    slate: _Slates,
+    ordered: pl.DataFrame,
+    settings: ExploringSettings,
+    seed: int,
+    as_of: dt.datetime,
+) -> tuple[_Chosen, Doubles]:
+    """Which places try, and the probability of each slate that it does."""
+    lengths = ordered.group_by("customer_id").agg(length=pl.len())
+    owners = (
+        ordered["customer_id"]
+        .gather(slate.place)
+        .to_frame()
+        .with_columns(
+            able=pl.len().over("customer_id"), nth=pl.int_range(pl.len()).over("customer_id")
+        )
+        .join(lengths, on="customer_id", how="left", maintain_order="left")
+    )
+    able, nth = owners["able"].to_numpy(), owners["nth"].to_numpy()
+    whole = np.minimum(settings.explore_share * owners["length"].to_numpy(), 1.0)
+    chance = whole / able
+    first, second = _chances(owners["customer_id"], seed, as_of)
+    rows = np.flatnonzero((first >= nth * chance) & (first < (nth + 1) * chance))
+    return _Chosen(rows, second[rows]), chance
+
+
+def _chances(customers: pl.Series, seed: int, as_of: dt.datetime) -> tuple[Doubles, Doubles]:
+    """Two numbers in [0, 1) for each customer, of the seed, the customer and the day."""
+    keys = customers.unique(maintain_order=True)
+    salt = hashlib.blake2b(f"explore|{seed}|{as_of.date()}".encode(), digest_size=32).digest()
+    digests = b"".join(
+        hashlib.blake2b(key.encode(), digest_size=16, key=salt).digest() for key in keys.to_list()
+    )
+    numbers = (np.frombuffer(digests, dtype="<u8") >> np.uint64(11)) * 2.0**-53
+    pairs = pl.DataFrame({"customer_id": keys, "first": numbers[0::2], "second": numbers[1::2]})
+    found = customers.to_frame("customer_id").join(
+        pairs, on="customer_id", how="left", maintain_order="left"
+    )
+    return found["first"].to_numpy(), found["second"].to_numpy()
+
+
+def _drawn(odds: Doubles, chance: Doubles) -> npt.NDArray[np.int64]:
+    """Which competitor of each row is drawn."""
+    steps = np.cumsum(odds, axis=1)
+    drawn: npt.NDArray[np.int64] = (chance[:, None] * steps[:, -1:] < steps).argmax(axis=1)
+    return drawn
+
+
+def _swap_in(
+    ordered: pl.DataFrame, reserve: pl.DataFrame, ties: pl.DataFrame, drawn: pl.DataFrame
+) -> pl.DataFrame:
+    """The places with their odds, and with what was swapped in."""
+    shared = [
+        c for c in ordered.columns if c in reserve.columns and c not in ("customer_id", "rank")
+    ]
+    came = (
+        drawn.filter(pl.col("winner") > 0)
+        .join(ties, left_on=["place", "winner"], right_on=["place", "slot"], how="inner")
+        .join(
+            reserve.select(
+                "customer_id", "product_id", *[pl.col(c).alias(f"_{c}") for c in shared]
+            ),
+            on=["customer_id", "product_id"],
+            how="left",
+        )
+        .select("place", pl.lit(True).alias("_swapped"), *[f"_{c}" for c in shared])
+    )
+    return (
+        ordered.with_row_index("place")
+        .with_columns(pl.col("place").cast(pl.Int64))
+        .join(drawn.drop("winner"), on="place", how="left", maintain_order="left")
+        .join(
+            came.with_columns(pl.col("place").cast(pl.Int64)),
+            on="place",
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(
+            *[
+                pl.when(pl.col("_swapped")).then(pl.col(f"_{c}")).otherwise(pl.col(c)).alias(c)
+                for c in shared
+            ],
+            explored=pl.col("_explored").fill_null(value=False),
+            propensity=pl.col("_propensity").fill_null(1.0),
+        )
+        .select(ordered.columns)
+    )
