@@ -75,7 +75,9 @@ def _chosen(definitions: dg.Definitions, select: Sequence[str]) -> set[dg.AssetK
     keys: set[dg.AssetKey] = set()
     for selection in select:
         try:
-            found = dg.AssetSelection.from_string(selection).resolve(graph)
+            # Tables that one step publishes together can only be chosen together.
+            chosen = dg.AssetSelection.from_string(selection).required_multi_asset_neighbors()
+            found = chosen.resolve(graph)
         except dg.DagsterError:
             found = set()
         if not found:

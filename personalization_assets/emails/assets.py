@@ -1,9 +1,18 @@
 """The room's assets: suppressions, audience, batches, deliveries."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from personalization_assets.emails.contracts import Audience, Batches, Deliveries, Suppressions
+import pandera.polars as pa
+
+from personalization_assets.emails.contracts import (
+    Audience,
+    Batches,
+    Deliveries,
+    ShownProducts,
+    Suppressions,
+)
 from personalization_assets.emails.links import load_signer
 from personalization_assets.emails.suppression_list import read_list, read_role_accounts, suppress
 from personalization_assets.errors import UserError
@@ -55,7 +64,7 @@ def audience(run: Run) -> Query:
 
 
 @table_asset(
-    contract=Batches,
+    contract=[Batches, ShownProducts],
     deps=[
         "emails/audience",
         "profiles/golden_profiles",
@@ -66,12 +75,13 @@ def audience(run: Run) -> Query:
     ],
     kinds={"python", "liquid"},
 )
-def batches(run: Run) -> Query:
-    """Render every `send` of the audience."""
+def batches(run: Run) -> Mapping[type[pa.DataFrameModel], Query]:
+    """Render every `send` of the audience, and note what the mails recommend."""
     from personalization_assets.emails.brand import load_brand
     from personalization_assets.emails.building import compile_all, render_parts
     from personalization_assets.emails.campaigns import load_campaigns
     from personalization_assets.emails.checking.campaign import warnings_of
+    from personalization_assets.emails.shown import prepare as no_places
     from personalization_assets.emails.storage import MailStore, select_mails
 
     settings = run.settings
@@ -93,7 +103,8 @@ def batches(run: Run) -> Query:
         run.con, load_campaigns(settings.campaigns_dir), brand, settings.emails, run.as_of
     )
     if not compiled:
-        return Query(_no_mails(run.as_of))
+        no_places(run.con)
+        return {Batches: Query(_no_mails(run.as_of)), ShownProducts: _shown(run)}
     for warning in warnings_of(compiled):
         run.log.warning("%s", warning)
     signer = load_signer(settings.data_dir / ".secret" / "link_key")
@@ -105,7 +116,19 @@ def batches(run: Run) -> Query:
     _say_what_is_slow(run, report)
     _judge_mails(run, select_mails(report.parts))
     done = store.finish(folder)
-    return FileQuery(select_mails(done / part.name for part in report.parts))
+    mails = FileQuery(select_mails(done / part.name for part in report.parts))
+    return {Batches: mails, ShownProducts: _shown(run)}
+
+
+def _shown(run: Run) -> Query:
+    from personalization_assets.emails.shown import shown
+
+    return shown(
+        run.as_of,
+        run.settings.emails.shown_products_days,
+        earlier=run.exists("emails.shown_products"),
+        delivered=run.exists("emails.deliveries"),
+    )
 
 
 def _say_what_is_slow(run: Run, report: "BatchReport") -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from personalization_assets.emails import shown
 from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.campaigns import Campaign
 from personalization_assets.emails.contexts import contexts, prepare
@@ -106,7 +107,8 @@ def render_parts(
     """Render every `send` of emails.audience into Parquet parts in `folder`, `<campaign>-<variant>-
     <number>.parquet`.
 
-    Nothing is held whole. A large batch is shared out to `settings.workers` processes; which of
+    The temporary table mail_places then holds what they recommend (`shown`). Nothing else is held
+    whole. A large batch is shared out to `settings.workers` processes; which of
     them renders a part changes nothing about it.
 
     Raises:
@@ -117,6 +119,7 @@ def render_parts(
     if not compiled:
         return report
     prepare(con, compiled[0].brand, settings.bestseller_days)
+    shown.prepare(con)
     model = con.execute("SELECT max(model_version) FROM recommendations.top_products").fetchall()
     contract = mail_contract(profile_columns(con))
     sends = con.execute("SELECT count(*) FROM emails.audience WHERE decision = 'send'").fetchall()
@@ -148,6 +151,7 @@ def render_parts(
                 for first in range(0, batches, PART_BATCHES)
             ]
             crew.work(jobs, templates)
+            shown.note(con, templates, [job.part for job in jobs])
             report.parts += [job.part for job in jobs]
             waiting.unlink()
     return report

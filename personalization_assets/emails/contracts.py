@@ -187,6 +187,52 @@ class Batches(pa.DataFrameModel):
         }
 
 
+class ShownProducts(pa.DataFrameModel):
+    """What mails recommended, place by place, with how it came there: the impressions that clicks
+    and purchases are credited to. Places of the latest run and of earlier ones
+    (emails.shown_products_days); a mail that was handed over keeps those that it went out with."""
+
+    send_id: str = pa.Field(description="Id of the mail, from the audience")
+    position: int = pa.Field(ge=1, description="Place in the mail, 1 first")
+    product_id: str = pa.Field(description="Product that the place links to")
+    customer_id: str = pa.Field(description="Stable id of the person at the time")
+    campaign: str = pa.Field(description="Name of the campaign")
+    variant: str = pa.Field(description="Arm of the campaign's test")
+    rank: int = pa.Field(
+        ge=1, nullable=True, description="Place in top_products; empty for best sellers that fill"
+    )
+    recommendation_id: str = pa.Field(
+        str_matches="^[0-9a-f]{32}$",
+        description="Id in top_products; of a best seller md5 of customer|product|source",
+    )
+    model_version: str = pa.Field(description="Version that made the list, 'none' without one")
+    source: str = pa.Field(description="What put the product there; bestseller: it fills the list")
+    reason_code: str = pa.Field(nullable=True, description="Why, as top_products says")
+    propensity: float = pa.Field(
+        gt=0, le=1, description="Probability with which this product came to stand at its rank"
+    )
+    explored: bool = pa.Field(description="Whether the place was one that tries near ties")
+    send_at: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        nullable=True, description="When to send the mail (UTC)"
+    )
+    as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        description="Time of the run that rendered the mail (UTC)"
+    )
+
+    class Config:
+        """Where the table lives, and its promise."""
+
+        name = "shown_products"
+        metadata = {
+            "room": "emails",
+            "key": ["send_id", "position"],
+            "grain": "one row per mail and place of its recommendations, all kept runs",
+            "version": 1,
+            "owner": "team:crm",
+            "pii": True,
+        }
+
+
 class Deliveries(pa.DataFrameModel):
     """Mails that were handed over, of all runs: in which file or by mail server, and when. A mail
     is handed over once; running the same day again does not hand it over again. What a mail server

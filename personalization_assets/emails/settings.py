@@ -86,6 +86,12 @@ class EmailsSettings(BaseModel):
     keep_bodies_days: int = Field(
         default=90, ge=1, le=3650, description="Days after which a mail's text is dropped"
     )
+    shown_products_days: int = Field(
+        default=120,
+        ge=1,
+        le=3650,
+        description="Days that emails.shown_products keeps what mails recommended",
+    )
     clip_bytes: int = Field(
         default=102 * 1024, ge=1024, description="HTML size above which Gmail cuts a mail (bytes)"
     )

@@ -44,13 +44,17 @@ def materialize(data: Path, *selection: str) -> dg.ExecuteInProcessResult:
             "settings": settings,
         },
         raise_on_error=False,
-        selection=dg.AssetSelection.assets(*selection) if selection else None,
+        selection=(
+            dg.AssetSelection.assets(*selection).required_multi_asset_neighbors()
+            if selection
+            else None
+        ),
     )
 
 
 def contents(data: Path) -> dict[str, list[tuple]]:
     with duckdb.connect(str(data / "warehouse.duckdb"), read_only=True) as con:
-        names = ("suppressions", "audience", "batches", "deliveries")
+        names = ("suppressions", "audience", "batches", "shown_products", "deliveries")
         return {n: con.execute(f"SELECT * FROM emails.{n} ORDER BY ALL").fetchall() for n in names}
 
 
