@@ -16,6 +16,7 @@ from rich.console import Console
 from personalization_assets.commands.campaign import campaign
 from personalization_assets.commands.identity import identity
 from personalization_assets.commands.mails import mails
+from personalization_assets.commands.serve import serve
 from personalization_assets.errors import UserError
 
 FILE = click.Path(path_type=Path)
@@ -131,7 +132,7 @@ def demo(settings_file: Path | None, people: int) -> None:
     sys.exit(0 if run_demo(load_settings(settings_file), people, Console()) else 1)
 
 
-for group in (identity, campaign, mails):
+for group in (identity, campaign, mails, serve):
     main.add_command(group)
 
 

@@ -21,6 +21,7 @@ from personalization_assets.feedback.settings import FeedbackSettings
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.profiles.settings import ProfilesSettings
 from personalization_assets.recommendations.settings import RecommendationsSettings
+from personalization_assets.serving.settings import ServingSettings
 from personalization_assets.sources.settings import SourcesSettings
 from personalization_assets.standardized.settings import StandardizedSettings
 
@@ -35,7 +36,9 @@ class Settings(BaseModel):
     data_dir: Path = Field(default=PROJECT / "data", description="Where inputs and results live")
     sources_yaml: Path | None = Field(default=None, description="The file that names the sources")
     warehouse: Path | None = Field(default=None, description="The DuckDB file that is written")
-    serving: Path | None = Field(default=None, description="The published copy that readers open")
+    published_copy: Path | None = Field(
+        default=None, description="The published copy that readers open"
+    )
     campaigns: Path | None = Field(default=None, description="Folder with one folder a campaign")
     exports: Path | None = Field(default=None, description="Folder for galleries and hand-overs")
     truth: Path | None = Field(
@@ -60,6 +63,7 @@ class Settings(BaseModel):
     emails: EmailsSettings = Field(default_factory=EmailsSettings)
     feedback: FeedbackSettings = Field(default_factory=FeedbackSettings)
     audits: AuditsSettings = Field(default_factory=AuditsSettings)
+    serving: ServingSettings = Field(default_factory=ServingSettings)
 
     @cached_property
     def sources_file(self) -> Path:
@@ -74,7 +78,7 @@ class Settings(BaseModel):
     @cached_property
     def serving_file(self) -> Path:
         """The copy for readers, beside the warehouse."""
-        return self.serving or self.warehouse_file.with_name(
+        return self.published_copy or self.warehouse_file.with_name(
             "serving.duckdb"
             if self.warehouse is None
             else f"{self.warehouse_file.stem}.serving.duckdb"

@@ -1,0 +1,217 @@
+"""Which products to show, from one publication: pure functions, no waiting, no clock.
+
+Hard rules hold on every step of the ladder: a product is shown only if it can be sold, was not
+bought too recently, lies neither in the cart nor among what was just viewed, and is not excluded by
+the request, whose category and price it has to fit.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from personalization_assets.serving.service.publication import Publication
+
+IN_CART, VIEWED = "Goes with {} in your cart", "Because you looked at {}"
+PICKED, POPULAR, POPULAR_IN = "Picked for you", "Popular right now", "Popular in {}"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is added to a customer's interactions for a product in the cart or just viewed."""
+
+    cart: float
+    view: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request for a customer's products: their place (-1 for nobody) and codes of products."""
+
+    customer: int
+    n: int
+    cart: tuple[int, ...] = ()
+    viewed: tuple[int, ...] = ()
+    exclude: tuple[int, ...] = ()
+    category: str | None = None
+    max_price: float | None = None
+
+    @property
+    def has_context(self) -> bool:
+        """Whether there is more than a published list can know."""
+        return bool(self.cart or self.viewed)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A product of an answer."""
+
+    product: int
+    score: float
+    source: str
+    reason: str | None
+
+
+def allowed(publication: Publication, asked: Asked) -> Any:
+    """By product code: whether the hard rules let it be shown."""
+    products = publication.products
+    may = products.sellable.copy()
+    if asked.category is not None:
+        may &= products.category == products.categories.get(asked.category, -2)
+    if asked.max_price is not None:
+        may &= products.price <= asked.max_price  # not true where the price is unknown
+    may[[*asked.cart, *asked.viewed, *asked.exclude]] = False
+    own = publication.interactions.slices.of(asked.customer)
+    barred = publication.interactions.barred[own]
+    may[publication.interactions.product[own][barred]] = False
+    return may
+
+
+def scored(publication: Publication, asked: Asked, weights: Weights, may: Any) -> list[Choice]:
+    """The best products by the model, from the customer's interactions and what they do now.
+
+    Without a model, and where it has nothing to go by, there are none.
+    """
+    scorer = publication.scorer
+    row = _weights(publication, asked, weights)
+    if scorer is None or row is None:
+        return []
+    scores = np.asarray(scorer.model.scores(row))[0]
+    # The share of own history is part of the recipe by which the published lists are ranked, too.
+    scores[row.indices] += np.float32(scorer.model.recipe.history) * row.data / row.data.max()
+    eligible = (scorer.code_of >= 0) & (scores > 0)
+    eligible &= may[scorer.code_of]
+    columns = np.nonzero(eligible)[0]
+    if len(columns) > asked.n:
+        columns = columns[np.argpartition(-scores[columns], asked.n - 1)[: asked.n]]
+    columns = columns[np.lexsort((columns, -scores[columns]))]
+    codes = scorer.code_of[columns].tolist()
+    why = _reasons(publication, asked)
+    return [
+        Choice(code, float(score), scorer.source, why.get(code, PICKED))
+        for code, score in zip(codes, scores[columns].tolist(), strict=True)
+    ]
+
+
+def published(publication: Publication, asked: Asked, may: Any) -> list[Choice]:
+    """What of the customer's published list may be shown, in its order."""
+    lists = publication.lists
+    mine = lists.slices.of(asked.customer)
+    return [
+        Choice(
+            code,
+            score,
+            publication.sources[source],
+            publication.reasons[reason] if reason >= 0 else None,
+        )
+        for code, score, source, reason in zip(
+            lists.product[mine].tolist(),
+            lists.score[mine].tolist(),
+            lists.source[mine].tolist(),
+            lists.reason[mine].tolist(),
+            strict=True,
+        )
+        if may[code]
+    ]
+
+
+def popular(publication: Publication, n: int, may: Any, category: str | None) -> list[Choice]:
+    """The best sellers that may be shown."""
+    ranked = publication.products.popular
+    found = ranked[may[ranked]][:n].tolist()
+    reason = POPULAR if category is None else POPULAR_IN.format(category)
+    source = "popular" if category is None else "category"
+    return [Choice(code, 1.0 / (i + 1), source, reason) for i, code in enumerate(found)]
+
+
+def alike(publication: Publication, product: int, n: int, may: Any) -> list[Choice]:
+    """What goes with a product, by the published list of similar products."""
+    similar = publication.similar
+    found = similar.slices.of(product)
+    name = publication.products.shown[product].name
+    choices = [
+        Choice(code, score, publication.sources[source], name and f"Goes with {name}")
+        for code, score, source in zip(
+            similar.product[found].tolist(),
+            similar.score[found].tolist(),
+            similar.source[found].tolist(),
+            strict=True,
+        )
+        if may[code]
+    ]
+    return choices[:n]
+
+
+def filled(n: int, *kinds: Iterable[Choice]) -> list[Choice]:
+    """The first n products of several lists after one another, each product once."""
+    chosen: dict[int, Choice] = {}
+    for kind in kinds:
+        for choice in kind:
+            if len(chosen) >= n:
+                break
+            chosen.setdefault(choice.product, choice)
+    return list(chosen.values())
+
+
+def codes_of(publication: Publication, product_ids: Sequence[str]) -> tuple[int, ...]:
+    """Codes of products, each once; those we don't know are left out."""
+    codes = publication.products.codes
+    return tuple(dict.fromkeys(codes[p] for p in product_ids if p in codes))
+
+
+def _weights(publication: Publication, asked: Asked, weights: Weights) -> Any:
+    """The customer's interactions with what they do now, as one CSR row over the model's columns;
+    None where there are none."""
+    from scipy import sparse
+
+    scorer = publication.scorer
+    if scorer is None:
+        return None
+    own = publication.interactions.slices.of(asked.customer)
+    codes = np.concatenate(
+        [
+            publication.interactions.product[own],
+            np.array([*asked.cart, *asked.viewed], dtype=np.int32),
+        ]
+    )
+    values = np.concatenate(
+        [
+            publication.interactions.weight[own],
+            np.full(len(asked.cart), weights.cart, dtype=np.float32),
+            np.full(len(asked.viewed), weights.view, dtype=np.float32),
+        ]
+    )
+    columns = scorer.column_of[codes]
+    known = (columns >= 0) & (values > 0)
+    if not known.any():
+        return None
+    row = sparse.csr_matrix(
+        (values[known], columns[known], [0, int(known.sum())]),
+        shape=(1, len(scorer.code_of)),
+        dtype=np.float32,
+    )
+    row.sum_duplicates()  # sorts, too
+    return row
+
+
+def _reasons(publication: Publication, asked: Asked) -> dict[int, str]:
+    """Why a product fits, by product: what is in the cart first, then what was just viewed, then
+    what the published list says."""
+    reasons: dict[int, str] = {}
+    for words, products in ((IN_CART, asked.cart), (VIEWED, asked.viewed)):
+        for product in products:
+            name = publication.products.shown[product].name
+            if name:
+                near = publication.similar.product[publication.similar.slices.of(product)]
+                for other in near.tolist():
+                    reasons.setdefault(other, words.format(name))
+    mine = publication.lists.slices.of(asked.customer)
+    for code, reason in zip(
+        publication.lists.product[mine].tolist(),
+        publication.lists.reason[mine].tolist(),
+        strict=True,
+    ):
+        if reason >= 0:
+            reasons.setdefault(code, publication.reasons[reason])
+    return reasons
