@@ -14,6 +14,7 @@ from personalization_assets.automation.jobs import refresh
 from personalization_assets.automation.schedules import nightly_schedule
 from personalization_assets.emails import assets as emails
 from personalization_assets.emails.checks import CHECKS as EMAILS_CHECKS
+from personalization_assets.feedback import assets as feedback
 from personalization_assets.identity import assets as identity
 from personalization_assets.identity.checks import CHECKS as IDENTITY_CHECKS
 from personalization_assets.profiles import assets as profiles
@@ -46,6 +47,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *profiles.ASSETS,
         *recommendations.ASSETS,
         *emails.ASSETS,
+        *feedback.ASSETS,
         *serving.ASSETS,
     ]
     models = sql_model_assets(read_sql_models(settings.sql_models), tables)

@@ -1,6 +1,14 @@
-"""What came of the mails: which clicks led to which purchases, and how campaigns do.
+"""What came of the mails: which clicks led to which purchases, how campaigns do, and what people
+made of each recommendation.
 
-Belongs here: attribution and performance, read from the mail provider's events and the shop's
-orders. It reads `standardized` and `identity` only, never `emails`: mails that were sent before
-this platform existed count too, and audiences may build on it without a circle.
+Belongs here: attribution and performance of campaigns, the outcome of every recommendation, how
+models do by it, and the signals that ask for a new training. Does not belong here: choosing
+products and training (`recommendations`), mails (`emails`).
+
+`attribution` and `performance` read `standardized` and `identity` only, so mails that were sent
+before this platform existed count too. The tables of recommendations read `emails` as well, which
+reads `recommendations`. The way back is not in Dagster's graph, which can't go in circles:
+exploring (`recommendations.exploring`) and training under `retrain: when_needed` read
+`feedback.recommendation_outcomes`, `feedback.examination` and `feedback.retraining_signals` as the
+run before left them, where they exist.
 """
