@@ -1,0 +1,14 @@
+"""`personalize recommend ...`: the recommender, from a shell."""
+
+import click
+
+from personalization_assets.commands.recommend_versions import COMMANDS as VERSIONS
+
+
+@click.group()
+def recommend() -> None:
+    """See how the recommender does, and decide which version makes the lists."""
+
+
+for command in VERSIONS:
+    recommend.add_command(command)
