@@ -11,6 +11,7 @@ from personalization_assets.audits.checks import CHECKS as AUDITS_CHECKS
 from personalization_assets.automation.alerts import run_failure_alert
 from personalization_assets.automation.freshness import with_freshness
 from personalization_assets.automation.jobs import refresh
+from personalization_assets.automation.retraining import retrain, retraining_sensor
 from personalization_assets.automation.schedules import nightly_schedule
 from personalization_assets.emails import assets as emails
 from personalization_assets.emails.checks import CHECKS as EMAILS_CHECKS
@@ -20,6 +21,7 @@ from personalization_assets.identity.checks import CHECKS as IDENTITY_CHECKS
 from personalization_assets.profiles import assets as profiles
 from personalization_assets.profiles.checks import CHECKS as PROFILES_CHECKS
 from personalization_assets.recommendations import assets as recommendations
+from personalization_assets.recommendations import promotion_assets
 from personalization_assets.recommendations.checks import CHECKS as RECOMMENDATIONS_CHECKS
 from personalization_assets.serving import assets as serving
 from personalization_assets.settings import Settings, load_settings
@@ -45,6 +47,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *build_standardized_assets(extracts),
         *identity.ASSETS,
         *profiles.ASSETS,
+        *promotion_assets.ASSETS,
         *recommendations.ASSETS,
         *emails.ASSETS,
         *feedback.ASSETS,
@@ -61,9 +64,13 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *EMAILS_CHECKS,
             *AUDITS_CHECKS,
         ],
-        jobs=[refresh],
+        jobs=[refresh, retrain],
         schedules=[nightly_schedule(settings.time_zone)],
-        sensors=[new_files_sensor(extracts, settings.sources), run_failure_alert],
+        sensors=[
+            new_files_sensor(extracts, settings.sources),
+            retraining_sensor(settings.serving_file),
+            run_failure_alert,
+        ],
         resources={
             "warehouse": warehouse_of(settings),
             "clock": Clock(),
