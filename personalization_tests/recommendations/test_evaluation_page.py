@@ -1,8 +1,6 @@
 """The page of plots over versions: whole, true to the tables, and quiet about customers."""
 
-import datetime as dt
 import re
-from typing import Any
 from xml.etree import ElementTree
 
 import duckdb
@@ -19,66 +17,7 @@ from personalization_assets.recommendations.evaluation_page import (
     page,
     read_history,
 )
-from personalization_assets.recommendations.promotion_contracts import Promotions
-
-OUTCOMES = ("first", "switched", "refitted", "kept")
-CANDIDATES = {"als": 0.11, "ease": 0.12, "knn": 0.1, "running": 0.115, "popular": 0.08,
-              "recent": 0.07, "category": 0.09, "history": 0.05}  # fmt: skip
-
-
-def version(number: int) -> str:
-    return f"{number:012x}"
-
-
-def evaluated(number: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "model_version": version(number), "target": target, "segment": segment,
-            "candidate": candidate, "metric": metric, "k": k, "value": value + number / 1000,
-            "customers": 100, "low": value - 0.01, "high": value + 0.02,
-        }
-        for target in ("new", "all")
-        for segment in ("all", "new", "light", "heavy")
-        for candidate, value in CANDIDATES.items()
-        for metric in ("ndcg", "recall", "map", "hit_rate", "novelty", "calibration", "coverage",
-                       "gini")
-        for k in (10, 20)
-    ]  # fmt: skip
-
-
-def history(versions: int = 4, promoted: int | None = None, reason: str | None = None) -> History:
-    models = [
-        {
-            "model_version": version(n), "number": n,
-            "trained_as_of": dt.datetime(2026, 1, 1) + dt.timedelta(days=n),
-            "algorithm": "ease", "recipe": "{}", "half_life_days": 60.0, "customers": 1234,
-            "products": 567, "interactions": 8901, "window_start": dt.date(2025, 1, 1),
-            "window_end": dt.date(2026, 1, 1), "metric": "ndcg@10 new", "metric_value": 0.1234,
-            "popularity_value": 0.0801, "outcome": OUTCOMES[(n - 1) % 4],
-            "published": n % 4 != 0, "is_current": n == (promoted or versions),
-            "verdict": f"verdict no. {n} < & >",
-        }
-        for n in range(1, versions + 1)
-    ]  # fmt: skip
-    tried = [
-        {"model_version": version(versions), "trial": i, "algorithm": a, "recipe": "{}",
-         "value": 0.1 + (i * 7 % 5) / 100, "is_chosen": i % 6 == 5}
-        for i, a in enumerate(["als"] * 6 + ["ease"] * 6, 1)
-    ]  # fmt: skip
-    standing = [
-        {"promotion_id": "p1", "model_version": version(promoted or 1), "author": "Ann <b>",
-         "promoted_at": dt.datetime(2026, 2, 3), "reason": reason, "withdrawn_at": None,
-         "holds": True}
-    ]  # fmt: skip
-    return History(
-        pl.DataFrame(models, schema=contract_of(contracts.AlsModel).schema),
-        pl.DataFrame(
-            [row for n in range(1, versions + 1) for row in evaluated(n)],
-            schema=contract_of(contracts.Evaluation).schema,
-        ),
-        pl.DataFrame(tried, schema=contract_of(contracts.Trials).schema),
-        pl.DataFrame(standing if promoted else [], schema=contract_of(Promotions).schema),
-    )
+from personalization_tests.recommendations.version_history import CANDIDATES, history
 
 
 def plots(text: str) -> list[ElementTree.Element]:
