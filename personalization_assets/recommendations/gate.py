@@ -7,7 +7,7 @@ fitted to the newest data, as long as it beats the best sellers. Pure: scores in
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -57,7 +57,7 @@ class Verdict:
     popularity: float | None
     words: str
     customers: int = 0
-    gains: tuple[Gain, ...] = field(default=())
+    gains: tuple[Gain, ...] = ()
 
     @property
     def published(self) -> bool:
@@ -85,7 +85,7 @@ class Verdict:
 
 
 def unjudged(why: str, running: bool) -> Verdict:
-    """The verdict where there is nothing to judge by; `why` ends "not published: "."""
+    """The verdict where there is nothing to judge by; `why` goes on after "not published: "."""
     return Verdict("kept" if running else "nothing", None, None, None, f"not published: {why}")
 
 
