@@ -1,7 +1,6 @@
 """The tables of this room that Python builds; the others are SQL models in `dbt_like_sql`."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import dagster as dg
 import pandera.polars as pa
@@ -26,12 +25,13 @@ from personalization_assets.warehouse import Query
         "recommendations/activity",
         "recommendations/interactions",
         "recommendations/catalogue",
+        "recommendations/promotions",
     ],
     kinds={"python", "scikitlearn"},
 )
 def als_model(run: Run) -> Mapping[type[pa.DataFrameModel], pl.DataFrame]:
     """Train a version where settings or activity are new, and let the gate decide about it."""
-    from personalization_assets.recommendations import training
+    from personalization_assets.recommendations import promotions, training
 
     before = training.Records(
         _standing(run, AlsModel),
@@ -47,6 +47,7 @@ def als_model(run: Run) -> Mapping[type[pa.DataFrameModel], pl.DataFrame]:
         run.settings.seed,
         run.settings.threads,
         before,
+        promotions.promoted_version(run.read("recommendations.promotions")),
         run.progress,
     )
     run.metadata(
@@ -75,21 +76,18 @@ def als_model(run: Run) -> Mapping[type[pa.DataFrameModel], pl.DataFrame]:
 )
 def top_products(run: Run) -> Query:
     """A list for everybody: by the current model, else by what sells."""
-    from personalization_assets.recommendations import lists, past, training
+    from personalization_assets.recommendations import lists, models, past, training
 
     settings = run.settings.recommendations
     model, version = None, lists.NO_MODEL
     pairs = pl.DataFrame()
     current = run.con.sql("SELECT * FROM recommendations.als_model WHERE is_current").pl()
     if current.height:
-        row: dict[str, Any] = current.row(0, named=True)
-        version = row["model_version"]
-        factors = run.con.sql(
-            "SELECT side, key, factors FROM recommendations.als_factors"
-            f" WHERE model_version = '{version}'"
-        ).pl()
-        model = training.from_rows(row, factors)
-        pairs = past.interactions(run.con, _interactions_statement(run), row["half_life_days"])
+        version = current["model_version"][0]
+        model = models.load(run.con, version)
+        pairs = past.interactions(
+            run.con, _interactions_statement(run), model.recipe.half_life_days
+        )
     fresh = version == training.version_of(run.con, settings, run.settings.seed)
     run.metadata(model_version=version, model_is_fresh=fresh)
     return lists.build(
@@ -98,11 +96,19 @@ def top_products(run: Run) -> Query:
 
 
 def _standing(run: Run, model: type[pa.DataFrameModel]) -> pl.DataFrame:
-    """A table of ours as it stands: it grows from version to version."""
+    """A table of ours as it stands: it grows from version to version.
+
+    Versions that an earlier release recorded with other columns can't be read back: they are left
+    out, and the next training is the first again.
+    """
     contract = contract_of(model)
     if not run.exists(contract.name):
         return contract.empty()
-    return contract.conform(run.read(contract.name))
+    standing = run.read(contract.name)
+    if set(standing.columns) != {column.name for column in contract.columns}:
+        run.progress(f"{contract.name} is of an earlier release: its versions are left out")
+        return contract.empty()
+    return contract.conform(standing)
 
 
 def _interactions_statement(run: Run) -> str:

@@ -22,21 +22,13 @@ class AlsModel(pa.DataFrameModel):
     trained_as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
         description="as_of of the run that trained it", metadata={"unit": "UTC"}
     )
-    factors: int = pa.Field(ge=1, description="Length of a factor vector")
-    regularization: float = pa.Field(ge=0, description="Penalty, as a multiple of alpha")
-    alpha: float = pa.Field(
-        gt=0, description="Confidence of an interaction of mean weight, minus 1"
-    )
+    algorithm: str = pa.Field(str_matches=r"^[a-z_]+$", description="als, ease or knn")
+    recipe: str = pa.Field(description="Algorithm and all its values, as JSON")
     half_life_days: float = pa.Field(
         gt=0, description="Age at which an interaction counts half", metadata={"unit": "days"}
     )
-    iterations: int = pa.Field(ge=1, description="Rounds of alternating fits")
-    damping: float = pa.Field(ge=0, description="Exponent by which degrees damp weights")
-    history: float = pa.Field(ge=0, description="Share of own history added to scores of lists")
-    customers: int = pa.Field(
-        ge=0, description="Customers with factors", metadata={"unit": "count"}
-    )
-    products: int = pa.Field(ge=0, description="Products with factors", metadata={"unit": "count"})
+    customers: int = pa.Field(ge=0, description="Customers trained on", metadata={"unit": "count"})
+    products: int = pa.Field(ge=0, description="Products trained on", metadata={"unit": "count"})
     interactions: int = pa.Field(
         ge=0, description="Customer-product pairs trained on", metadata={"unit": "count"}
     )
@@ -47,7 +39,12 @@ class AlsModel(pa.DataFrameModel):
     popularity_value: float = pa.Field(
         nullable=True, description="What windowed popularity reached"
     )
-    published: bool = pa.Field(description="Whether it beat popularity")
+    outcome: str = pa.Field(
+        isin=["first", "switched", "refitted", "kept", "nothing"],
+        description="What the gate decided: first published version; another recipe took over; "
+        "the running recipe on newer data; the earlier version stays; nothing to publish",
+    )
+    published: bool = pa.Field(description="Whether the gate let it make the lists")
     is_current: bool = pa.Field(description="Whether lists are made with it; at most one is")
     verdict: str = pa.Field(description="The gate's decision in words")
 
@@ -63,12 +60,26 @@ class AlsModel(pa.DataFrameModel):
 
 
 class AlsFactors(pa.DataFrameModel):
-    """Factors of the newest versions and of the current one. A score is a dot product."""
+    """What makes up the newest versions and the current one, see `recommendations/models`.
+
+    ALS: a vector per customer and product, a score is a dot product. EASE and item-kNN: per product
+    the weights with which it speaks for others.
+    """
 
     model_version: str = pa.Field(description="Version in als_model")
     side: str = pa.Field(isin=["customer", "product"], description="Whose factors")
     key: str = pa.Field(description="customer_id or product_id")
-    factors: pl.List(pl.Float32) = pa.Field(description="The vector")  # type: ignore[valid-type]
+    factors: pl.List(pl.Float32) = pa.Field(  # type: ignore[valid-type]
+        description="The vector, or the weights of the neighbours"
+    )
+    neighbours: pl.List(pl.Int32) = pa.Field(  # type: ignore[valid-type]
+        nullable=True,
+        description="Item models: which products the weights are for, as places (from 0) among the "
+        "version's products sorted by key",
+    )
+    scale: pl.Float32 = pa.Field(
+        nullable=True, description="ALS, products: what makes damped weights have mean 1"
+    )
 
     class Config:
         """Where the table is and what a row is."""
@@ -141,17 +152,10 @@ class Trials(pa.DataFrameModel):
 
     model_version: str = pa.Field(description="Version in als_model")
     trial: int = pa.Field(ge=1, description="In the order tried")
-    factors: int = pa.Field(ge=1, description="Length of a factor vector")
-    regularization: float = pa.Field(ge=0, description="Penalty, as a multiple of alpha")
-    alpha: float = pa.Field(
-        gt=0, description="Confidence of an interaction of mean weight, minus 1"
-    )
-    half_life_days: float = pa.Field(gt=0, description="Half life", metadata={"unit": "days"})
-    iterations: int = pa.Field(ge=1, description="Rounds of alternating fits")
-    damping: float = pa.Field(ge=0, description="Exponent by which degrees damp weights")
-    history: float = pa.Field(ge=0, description="Share of own history added to scores")
+    algorithm: str = pa.Field(str_matches=r"^[a-z_]+$", description="als, ease or knn")
+    recipe: str = pa.Field(description="Algorithm and all its values, as JSON")
     value: float = pa.Field(description="The gate's metric on the validation window")
-    is_chosen: bool = pa.Field(description="Whether the version was trained with these values")
+    is_chosen: bool = pa.Field(description="Whether it is what its algorithm was judged with")
 
     class Config:
         """Where the table is and what a row is."""

@@ -12,8 +12,9 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from personalization_assets.recommendations import als, reasons
+from personalization_assets.recommendations import reasons
 from personalization_assets.recommendations.matrix import codes_of, to_matrix
+from personalization_assets.recommendations.models import Model
 from personalization_assets.recommendations.settings import RecommendationsSettings
 from personalization_assets.warehouse import Query
 
@@ -24,7 +25,7 @@ def build(
     con: duckdb.DuckDBPyConnection,
     as_of: dt.datetime,
     settings: RecommendationsSettings,
-    model: als.Model | None,
+    model: Model | None,
     version: str,
     pairs: pl.DataFrame,
     fresh: bool,
@@ -84,7 +85,7 @@ def _again(settings: RecommendationsSettings) -> str:
 def _scored(
     con: duckdb.DuckDBPyConnection,
     settings: RecommendationsSettings,
-    model: als.Model | None,
+    model: Model | None,
     pairs: pl.DataFrame,
     fresh: bool,
     threads: int,
@@ -93,25 +94,20 @@ def _scored(
     if model is None or pairs.is_empty():
         return pl.DataFrame(schema=SCORED)
     known = to_matrix(pairs, products=model.products)
-    if fresh and known.customers.equals(model.customers):
-        factors = model.customer_factors
-    else:
-        factors = als.fold_in(model, known, threads)
     barred = con.sql("SELECT customer_id, product_id, 1.0 AS weight FROM barred").pl()
     sellable = con.sql(
         "SELECT product_id FROM recommendations.catalogue WHERE is_sellable ORDER BY product_id"
     ).pl()["product_id"]
     unsellable = np.nonzero(codes_of(model.products, sellable).to_numpy() < 0)[0]
-    found = als.best(
-        model.product_factors,
-        factors,
+    found = model.best(
+        known.weights,
         settings.list_length,
-        history=als.own_history(known.weights, model.params.history),
+        customers=known.customers if fresh else None,
         skip=to_matrix(barred, known.customers, model.products).weights,
         skip_products=unsellable.astype(np.int32),
         threads=threads,
     )
-    because = reasons.because(model.product_factors, known.weights, found)
+    because = reasons.because(model, known.weights, found)
     return found.select(
         customer_id=known.customers.gather(found["row"]),
         product_id=model.products.gather(found["column"]),

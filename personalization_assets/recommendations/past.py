@@ -78,12 +78,16 @@ def purchases(con: duckdb.DuckDBPyConnection, start: dt.date, end: dt.date) -> p
 
 
 def demand(con: duckdb.DuckDBPyConnection, before: dt.date, days: int) -> pl.DataFrame:
-    """Buyers per product before a day: `product_id, recent` (of the last days) and `ever`."""
+    """Buyers per product before a day: `product_id`, `recent` (of the last days), `latest` (of the
+    last quarter of these) and `ever`.
+    """
     start = before - dt.timedelta(days=days)
+    late = before - dt.timedelta(days=max(days // 4, 1))
     return frame(
         con,
         "SELECT product_id, count(DISTINCT customer_id) AS ever,"
-        f" count(DISTINCT customer_id) FILTER (WHERE day >= DATE '{start}') AS recent"
+        f" count(DISTINCT customer_id) FILTER (WHERE day >= DATE '{start}') AS recent,"
+        f" count(DISTINCT customer_id) FILTER (WHERE day >= DATE '{late}') AS latest"
         f" FROM recommendations.activity WHERE kind = 'purchase' AND day < DATE '{before}'"
         " GROUP BY product_id ORDER BY product_id",
     )

@@ -5,35 +5,35 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from personalization_assets.recommendations.matrix import Codes, Floats, stored
+from personalization_assets.recommendations.matrix import Codes, stored
+from personalization_assets.recommendations.models import Model
 
 LOOK_BACK = 6
 """So many of a customer's products, by weight, can be named as the reason."""
 
 ALIKE = 0.2
-"""Cosine of factors from which one product may be named as the reason for another."""
+"""Likeness (see `Model.alike`) from which a product may be named as the reason for another."""
 
 
-def because(product_factors: Floats, weights: Any, found: pl.DataFrame) -> pl.Series:
-    """For each found product, the code of the customer's product that it is most like.
+def because(model: Model, weights: Any, found: pl.DataFrame) -> pl.Series:
+    """For each found product, the code of the customer's product that speaks most for it.
 
-    The product itself where the customer already had to do with it; null where nothing is alike.
+    The product itself where the customer already had to do with it; null where nothing does.
     `weights` is the CSR of interactions that `found` (row, column) was scored from.
     """
     rows, columns = found["row"].to_numpy(), found["column"].to_numpy()
-    norms = np.linalg.norm(product_factors, axis=1, keepdims=True)
-    unit = product_factors / np.maximum(norms, np.float32(1e-12))
     table = _heaviest(weights)
     answer = np.full(len(rows), -1, dtype=np.int64)
     for start in range(0, len(rows), 50_000):
         part = slice(start, start + 50_000)
         theirs = table[rows[part]]
-        cosine = np.einsum("id,ihd->ih", unit[columns[part]], unit[theirs])
-        cosine[theirs < 0] = -1
-        nearest = cosine.argmax(axis=1)
+        shown = np.broadcast_to(columns[part][:, None], theirs.shape)
+        likeness = model.alike(theirs.ravel(), shown.ravel()).reshape(theirs.shape)
+        likeness[theirs < 0] = -1
+        nearest = likeness.argmax(axis=1)
         spot = np.arange(len(nearest))
         named = theirs[spot, nearest]
-        answer[part] = np.where(cosine[spot, nearest] >= ALIKE, named, -1)
+        answer[part] = np.where(likeness[spot, nearest] >= ALIKE, named, -1)
     answer = np.where(stored(weights, rows, columns), columns, answer)
     codes = pl.Series("because", answer)
     return codes.set(codes < 0, None)

@@ -9,7 +9,10 @@ from personalization_assets.recommendations.list_settings import ListSettings
 
 
 class RecommendationsSettings(ListSettings, ExploringSettings):
-    """Weights and guards of interactions, training, the gate before publishing, and the lists."""
+    """Weights and guards of interactions, training, the gate before publishing, and the lists.
+
+    Values of ALS are where its search begins, and what is used with `tune: false`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,8 +39,13 @@ class RecommendationsSettings(ListSettings, ExploringSettings):
         default=28, ge=1, le=3650, description="Best sellers are those of so many days"
     )
 
-    # the model
-    factors: int = Field(default=64, ge=2, le=1024, description="Length of a factor vector")
+    # the models
+    algorithms: tuple[Literal["als", "ease", "knn"], ...] = Field(
+        default=("als", "ease", "knn"),
+        min_length=1,
+        description="What is trained and judged; EASE only up to 10,000 products",
+    )
+    factors: int = Field(default=64, ge=2, le=1024, description="Of ALS: length of a vector")
     iterations: int = Field(default=6, ge=1, le=100, description="Rounds of alternating fits")
     alpha: float = Field(
         default=10.0, gt=0, description="Confidence of an interaction of mean weight: 1 + alpha"
@@ -61,8 +69,8 @@ class RecommendationsSettings(ListSettings, ExploringSettings):
     )
     tune_max_interactions: int = Field(
         default=400_000,
-        ge=0,
-        description="Above so many customer-product pairs the values above are used as they are",
+        ge=1,
+        description="Values are tried on as many customers as have so many products together",
     )
     keep_versions: int = Field(
         default=3, ge=1, le=100, description="So many versions keep their factors"
@@ -70,9 +78,7 @@ class RecommendationsSettings(ListSettings, ExploringSettings):
 
     # the gate
     metric: Literal["ndcg@10", "ndcg@20", "recall@10", "recall@20", "map@10", "hit_rate@10"] = (
-        Field(
-            default="ndcg@10", description="A version is published if it beats popularity on this"
-        )
+        Field(default="ndcg@10", description="What recipes are searched and compared by")
     )
     target: Literal["new", "all"] = Field(
         default="new",
@@ -80,7 +86,8 @@ class RecommendationsSettings(ListSettings, ExploringSettings):
     )
     require_significance: bool = Field(
         default=False,
-        description="Publish only if the lower bootstrap bound of the gain is above zero too",
+        description="Go on with the running recipe only if it surely beats popularity; another "
+        "recipe has to in any case",
     )
     test_days: int = Field(
         default=28,

@@ -3,21 +3,28 @@
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import duckdb
 import numpy as np
 import polars as pl
 
-from personalization_assets.recommendations import als, judging, past, tuning
+from personalization_assets.recommendations import (
+    gate,
+    judging,
+    models,
+    past,
+    promotions,
+    tuning,
+)
 from personalization_assets.recommendations.exploring_settings import ExploringSettings
 from personalization_assets.recommendations.list_settings import ListSettings
-from personalization_assets.recommendations.matrix import to_matrix
+from personalization_assets.recommendations.matrix import Matrix, to_matrix
+from personalization_assets.recommendations.models import als, candidates
 from personalization_assets.recommendations.settings import RecommendationsSettings
 
-METHOD = 1
+METHOD = 2
 """Part of every version: raise it when the same settings and data would give another model."""
 
 LISTS_ONLY = {*ListSettings.model_fields, *ExploringSettings.model_fields, "keep_versions"}
@@ -32,16 +39,6 @@ class Records:
     factors: pl.DataFrame
     evaluation: pl.DataFrame
     trials: pl.DataFrame
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the gate decided about a version, and by which numbers."""
-
-    published: bool
-    value: float | None
-    popularity: float | None
-    words: str
 
 
 def version_of(con: duckdb.DuckDBPyConnection, settings: RecommendationsSettings, seed: int) -> str:
@@ -59,6 +56,7 @@ def train_version(
     seed: int,
     threads: int,
     before: Records,
+    promoted: str | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Records:
     """The tables after this run. Unchanged settings and activity leave them as they were.
@@ -71,113 +69,191 @@ def train_version(
         seed: of starting factors and bootstrap
         threads: of training; results do not depend on it
         before: the tables as they stand, possibly empty
+        promoted: the version that a person promoted
         progress: told what is going on
     """
     version = version_of(con, settings, seed)
     known = before.models.filter(pl.col("model_version") == version)
     if known.height and before.factors["model_version"].eq(version).any():
-        return _with_current(before, version, bool(known["published"][0]), settings)
+        return _settled(before, version, promoted, settings)
 
-    start = starting_params(settings)
-    pairs = past.interactions(con, statement, start.half_life_days)
-    if pairs.is_empty():
+    window = _Window(con, statement, settings)
+    every = window.interactions(settings.half_life_days)
+    if every.is_empty():
         return before
-    windows = past.windows(con, settings.test_days)
-    metric = _metric(settings)
-    trials: list[tuning.Trial] = []
-    evaluation = before.evaluation.clear()
-    params, verdict = (
-        start,
-        Verdict(False, None, None, "not published: too few days of purchases to judge it"),
+    running = _running(before)
+    challengers, trials = _search(window, every, settings, seed, threads, progress)
+    evaluation, verdict = _judge(
+        window, challengers, running, version, settings, seed, threads, progress
     )
-    if windows:
-
-        def cut(first: dt.date, end: dt.date, half_life_days: float) -> judging.Split:
-            return judging.split(
-                past.interactions(con, statement, half_life_days, before=first),
-                past.purchases(con, first, end),
-                past.demand(con, first, settings.popularity_days),
-                past.categories(con),
-                settings.evaluation_customers,
-            )
-
-        if settings.tune and pairs.height <= settings.tune_max_interactions:
-            validation = cut(windows.valid, windows.test, start.half_life_days)
-            if len(validation.judged) >= settings.min_test_customers:
-                for trial in tuning.search(
-                    start,
-                    lambda half_life: cut(windows.valid, windows.test, half_life),
-                    metric,
-                    settings.target,
-                    seed,
-                    threads,
-                ):
-                    trials.append(trial)
-                    progress(f"recommender: trial {len(trials)} of up to {tuning.MOST_TRIALS}")
-                params = max(trials, key=lambda t: t.value).params
-        test = cut(windows.test, windows.end, params.half_life_days)
-        evaluation, verdict = _judge(test, params, version, settings, seed, threads)
     progress(f"recommender: {verdict.words}")
 
-    if params.half_life_days != start.half_life_days:
-        pairs = past.interactions(con, statement, params.half_life_days)
-    model = als.train(to_matrix(pairs), params, seed, threads)
-    row = _model_row(con, before, version, as_of, model, pairs.height, settings, verdict)
+    recipe = running if verdict.recipe == gate.RUNNING and running else None
+    recipe = recipe or challengers.get(verdict.recipe or "") or next(iter(challengers.values()))
+    pairs = window.interactions(recipe.half_life_days)
+    matrix = to_matrix(pairs)
+    model = models.fit(matrix, recipe, seed, threads)
+    row = _model_row(con, before, version, as_of, matrix, recipe, settings, verdict)
     after = Records(
-        pl.concat([before.models.filter(pl.col("model_version") != version), row]),
-        pl.concat(
-            [
-                before.factors.filter(pl.col("model_version") != version),
-                to_rows(model, version).cast(dict(before.factors.schema)),  # type: ignore[arg-type]
-            ]
+        _replaced(before.models, version, row),
+        _replaced(
+            before.factors, version, model.rows().with_columns(model_version=pl.lit(version))
         ),
-        pl.concat([before.evaluation.filter(pl.col("model_version") != version), evaluation]),
-        pl.concat(
-            [
-                before.trials.filter(pl.col("model_version") != version),
-                _trial_rows(trials, params, version, before.trials),
-            ]
-        ),
+        _replaced(before.evaluation, version, evaluation),
+        _replaced(before.trials, version, _trial_rows(trials, challengers, version, before.trials)),
     )
-    return _with_current(after, version, verdict.published, settings)
+    return _settled(after, version, promoted, settings)
 
 
-def starting_params(settings: RecommendationsSettings) -> als.Params:
-    """The values that settings name."""
-    return als.Params(**{f.name: getattr(settings, f.name) for f in fields(als.Params)})
+def to_rows(model: models.Model, version: str) -> pl.DataFrame:
+    """The model as rows of als_factors."""
+    return model.rows().with_columns(model_version=pl.lit(version))
 
 
-def to_rows(model: als.Model, version: str) -> pl.DataFrame:
-    """Factors as rows `model_version, side, key, factors`."""
-    sides = [
-        ("customer", model.customers, model.customer_factors),
-        ("product", model.products, model.product_factors),
-    ]
-    return pl.concat(
-        pl.DataFrame(
-            {
-                "model_version": pl.repeat(version, len(keys), eager=True),
-                "side": pl.repeat(side, len(keys), eager=True),
-                "key": keys,
-                "factors": pl.Series(np.ascontiguousarray(factors)).cast(pl.List(pl.Float32)),
-            }
+def starting_recipes(settings: RecommendationsSettings, products: int) -> dict[str, models.Recipe]:
+    """Where the search begins, by algorithm: ALS with the values that settings name."""
+    named = {name: getattr(settings, name) for name in models.ALGORITHMS["als"].defaults}
+    recipes: dict[str, models.Recipe] = {}
+    for name in settings.algorithms:
+        algorithm = models.ALGORITHMS[name]
+        if algorithm.most_products is None or products <= algorithm.most_products:
+            values = named if name == "als" else algorithm.defaults
+            recipes[name] = models.Recipe.of(
+                name, settings.half_life_days, settings.history, values
+            )
+    return recipes
+
+
+def sampled(pairs: pl.DataFrame, most: int) -> pl.DataFrame:
+    """The pairs of as many customers as have at most so many together, chosen by a hash of the id.
+
+    A customer is in with everything or not at all, and stays in from day to day.
+    """
+    if pairs.height <= most:
+        return pairs
+    sizes = pairs.group_by("customer_id").len().sort("customer_id")
+    order = np.argsort(als.start_factors(sizes["customer_id"], 1, seed=0)[:, 0], kind="stable")
+    inside = sizes[order].filter(pl.col("len").cum_sum() <= most)
+    return pairs.join(inside, on="customer_id", how="semi")
+
+
+class _Window:
+    """The shop's activity, cut by time as settings say."""
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, statement: str, settings: RecommendationsSettings
+    ) -> None:
+        self._con, self._statement, self._settings = con, statement, settings
+        self.windows = past.windows(con, settings.test_days)
+        self._categories = past.categories(con)
+
+    def interactions(self, half_life_days: float, before: dt.date | None = None) -> pl.DataFrame:
+        return past.interactions(self._con, self._statement, half_life_days, before)
+
+    def test(self, half_life_days: float) -> judging.Split:
+        """What versions are judged on. Only where `windows` are."""
+        assert self.windows
+        return self._cut(self.windows.test, self.windows.end, half_life_days)
+
+    def validation(self, half_life_days: float) -> judging.Split:
+        """What recipes are searched on, the window before. Only where `windows` are."""
+        assert self.windows
+        most = self._settings.tune_max_interactions
+        return self._cut(self.windows.valid, self.windows.test, half_life_days, most)
+
+    def _cut(
+        self, first: dt.date, end: dt.date, half_life_days: float, most: int | None = None
+    ) -> judging.Split:
+        pairs = self.interactions(half_life_days, before=first)
+        return judging.split(
+            pairs if most is None else sampled(pairs, most),
+            past.purchases(self._con, first, end),
+            past.demand(self._con, first, self._settings.popularity_days),
+            self._categories,
+            self._settings.evaluation_customers,
         )
-        for side, keys, factors in sides
+
+
+def _search(
+    window: _Window,
+    every: pl.DataFrame,
+    settings: RecommendationsSettings,
+    seed: int,
+    threads: int,
+    progress: Callable[[str], None],
+) -> tuple[dict[str, models.Recipe], list[tuning.Trial]]:
+    """The best recipe of each algorithm, and all that was tried."""
+    recipes = starting_recipes(settings, every["product_id"].n_unique())
+    if not settings.tune or not window.windows:
+        return recipes, []
+    splits: dict[float, judging.Split] = {}
+
+    def split_at(half_life_days: float) -> judging.Split:
+        if half_life_days not in splits:
+            splits[half_life_days] = window.validation(half_life_days)
+        return splits[half_life_days]
+
+    if len(split_at(settings.half_life_days).judged) < settings.min_test_customers:
+        return recipes, []
+    search = tuning.Search(split_at, _metric(settings), settings.target, seed, threads)
+    tried: list[tuning.Trial] = []
+    for name, start in recipes.items():
+        own: list[tuning.Trial] = []
+        for trial in search.trials(start):
+            own.append(trial)
+            progress(
+                f"recommender: trial {len(own)} of {name}, best so far"
+                f" {settings.metric} {tuning.best_of(own).value:.4f}"
+            )
+        recipes[name] = tuning.best_of(own).recipe
+        tried += own
+    return recipes, tried
+
+
+def _judge(
+    window: _Window,
+    challengers: Mapping[str, models.Recipe],
+    running: models.Recipe | None,
+    version: str,
+    settings: RecommendationsSettings,
+    seed: int,
+    threads: int,
+    progress: Callable[[str], None],
+) -> tuple[pl.DataFrame, gate.Verdict]:
+    """Evaluation rows of every candidate, and the gate's decision."""
+    empty = pl.DataFrame(schema=judging.EVALUATION_SCHEMA)
+    if not window.windows:
+        return empty, gate.unjudged("too few days of purchases to judge it", running is not None)
+    recipes = {**challengers, **({gate.RUNNING: running} if running else {})}
+    fitted: dict[models.Recipe, models.Model] = {}
+    parts = {r.half_life_days: window.test(r.half_life_days) for r in recipes.values()}
+    part = next(iter(parts.values()))
+    if not len(part.judged) or not part.known.pairs:
+        return empty, gate.unjudged("nobody known before bought anything", running is not None)
+    rows, chosen = [empty], {}
+    for target in judging.TARGETS:
+        found = candidates.baselines(part, target, threads=threads)
+        for name, recipe in recipes.items():
+            progress(f"recommender: judging {name} by {target} purchases")
+            mine = parts[recipe.half_life_days]
+            if recipe not in fitted:
+                fitted[recipe] = models.fit(mine.known, recipe, seed, threads)
+            found[name] = candidates.of_model(mine, fitted[recipe], target, threads=threads)
+        measured, scores = judging.evaluate(
+            part, found, target, version, settings.bootstrap_samples, seed
+        )
+        rows.append(measured)
+        if target == settings.target:
+            chosen = {name: values[_metric(settings)] for name, values in scores.items()}
+    verdict = gate.decide(
+        {name: chosen[name] for name in challengers},
+        chosen.get(gate.RUNNING),
+        chosen["popular"],
+        settings,
+        seed,
     )
-
-
-def from_rows(model_row: dict[str, Any], rows: pl.DataFrame) -> als.Model:
-    """A model out of its row in als_model and its rows in als_factors."""
-    params = als.Params(**{f.name: model_row[f.name] for f in fields(als.Params)})
-
-    def side(name: str) -> tuple[pl.Series, Any]:
-        part = rows.filter(pl.col("side") == name).sort("key")
-        flat = part["factors"].explode().to_numpy().astype(np.float32)
-        return part["key"], np.ascontiguousarray(flat.reshape(part.height, params.factors))
-
-    customers, customer_factors = side("customer")
-    products, product_factors = side("product")
-    return als.Model(params, customers, products, customer_factors, product_factors)
+    rows.append(verdict.gain_rows(version, settings.target, _metric(settings)[1]))
+    return pl.concat(rows), verdict
 
 
 def _metric(settings: RecommendationsSettings) -> tuple[str, int]:
@@ -185,134 +261,39 @@ def _metric(settings: RecommendationsSettings) -> tuple[str, int]:
     return name, int(k)
 
 
-def _judge(
-    test: judging.Split,
-    params: als.Params,
-    version: str,
-    settings: RecommendationsSettings,
-    seed: int,
-    threads: int,
-) -> tuple[pl.DataFrame, Verdict]:
-    """Evaluation rows of every candidate, and the gate's decision."""
-    rows: list[dict[str, Any]] = []
-    gate: dict[str, Any] = {}
-    if len(test.judged) and test.known.pairs:
-        model = als.train(test.known, params, seed, threads)
-        for target in judging.TARGETS:
-            for candidate, found in judging.lists(test, model, target, threads=threads).items():
-                scores = judging.judge(
-                    found, test.truth[target], len(test.judged), len(test.known.products)
-                )
-                if target == settings.target:
-                    gate[candidate] = scores[_metric(settings)]
-                rows += _rows(scores, version, target, candidate, settings, seed)
-    empty = pl.DataFrame(schema=EVALUATION_SCHEMA)
-    customers = len(gate.get("blend", ()))
-    if customers < settings.min_test_customers:
-        return (pl.DataFrame(rows, schema=EVALUATION_SCHEMA) if rows else empty), Verdict(
-            False,
-            None,
-            None,
-            f"not published: {customers} customers to judge it by, "
-            f"{settings.min_test_customers} are needed",
-        )
-    gain = gate["blend"] - gate["popular"]
-    low, high = judging.bounds([gain], settings.bootstrap_samples, seed)[0]
-    rows.append(
-        {
-            "model_version": version,
-            "target": settings.target,
-            "candidate": "blend",
-            "metric": "gain",
-            "k": _metric(settings)[1],
-            "value": float(gain.mean()),
-            "customers": customers,
-            "low": low,
-            "high": high,
-        }
-    )
-    value, popularity = float(gate["blend"].mean()), float(gate["popular"].mean())
-    beats = value > popularity and (low > 0 or not settings.require_significance)
-    words = (
-        f"{'published' if beats else 'not published'}: {settings.metric} {value:.4f} on "
-        f"{'products new to the customer' if settings.target == 'new' else 'all purchases'}, "
-        f"popularity {popularity:.4f} (gain {low:+.4f} to {high:+.4f}, {customers:,} customers)"
-    )
-    return (
-        pl.DataFrame(rows, schema=EVALUATION_SCHEMA),
-        Verdict(beats, value, popularity, words),
-    )
+def _running(before: Records) -> models.Recipe | None:
+    """The recipe of the version that lists are made with."""
+    current = before.models.filter("is_current")
+    return models.Recipe.from_json(current["recipe"][0]) if current.height else None
 
 
-EVALUATION_SCHEMA: dict[str, Any] = {
-    "model_version": pl.String,
-    "target": pl.String,
-    "candidate": pl.String,
-    "metric": pl.String,
-    "k": pl.Int64,
-    "value": pl.Float64,
-    "customers": pl.Int64,
-    "low": pl.Float64,
-    "high": pl.Float64,
-}
-
-
-def _rows(
-    scores: judging.Scores,
-    version: str,
-    target: str,
-    candidate: str,
-    settings: RecommendationsSettings,
-    seed: int,
-) -> list[dict[str, Any]]:
-    measured = [(name, values) for name, values in scores.items() if name[0] != "coverage"]
-    customers = len(measured[0][1])
-    if not customers:
-        return []
-    limits = judging.bounds([v for _, v in measured], settings.bootstrap_samples, seed)
-    head = {"model_version": version, "target": target, "candidate": candidate}
-    rows = [
-        {
-            **head,
-            "metric": name,
-            "k": k,
-            "value": float(values.mean()),
-            "customers": customers,
-            "low": low,
-            "high": high,
-        }
-        for ((name, k), values), (low, high) in zip(measured, limits, strict=True)
-    ]
-    rows += [
-        {
-            **head,
-            "metric": "coverage",
-            "k": k,
-            "value": float(values[0]),
-            "customers": customers,
-            "low": None,
-            "high": None,
-        }
-        for (name, k), values in scores.items()
-        if name == "coverage"
-    ]
-    return rows
+def _replaced(table: pl.DataFrame, version: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """A table of ours with these rows in place of what it had of the version."""
+    mine = rows.select(table.columns).cast(dict(table.schema))  # type: ignore[arg-type]
+    return pl.concat([table.filter(pl.col("model_version") != version), mine])
 
 
 def _trial_rows(
-    trials: list[tuning.Trial], chosen: als.Params, version: str, like: pl.DataFrame
+    trials: Sequence[tuning.Trial],
+    chosen: Mapping[str, models.Recipe],
+    version: str,
+    like: pl.DataFrame,
 ) -> pl.DataFrame:
-    first = next((i for i, t in enumerate(trials) if t.params == chosen), None)
+    first: dict[models.Recipe, int] = {}
+    for number, trial in enumerate(trials):
+        first.setdefault(trial.recipe, number)
+    winners = {first[recipe] for recipe in chosen.values() if recipe in first}
     return pl.DataFrame(
         [
             {
                 "model_version": version,
-                "trial": i + 1,
-                **t.params.as_dict(),
-                "value": t.value,
-                "is_chosen": i == first,
+                "trial": number + 1,
+                "algorithm": trial.recipe.algorithm,
+                "recipe": trial.recipe.to_json(),
+                "value": trial.value,
+                "is_chosen": number in winners,
             }
-            for i, t in enumerate(trials)
+            for number, trial in enumerate(trials)
         ],
         schema=like.schema,
     )
@@ -323,10 +304,10 @@ def _model_row(
     before: Records,
     version: str,
     as_of: dt.datetime,
-    model: als.Model,
-    pairs: int,
+    matrix: Matrix,
+    recipe: models.Recipe,
     settings: RecommendationsSettings,
-    verdict: Verdict,
+    verdict: gate.Verdict,
 ) -> pl.DataFrame:
     first, last = con.execute(
         "SELECT min(day), max(day) FROM recommendations.activity"
@@ -337,15 +318,18 @@ def _model_row(
         "model_version": version,
         "number": int(numbers.max() or 0) + 1,  # type: ignore[arg-type]
         "trained_as_of": as_of,
-        **model.params.as_dict(),
-        "customers": len(model.customers),
-        "products": len(model.products),
-        "interactions": pairs,
+        "algorithm": recipe.algorithm,
+        "recipe": recipe.to_json(),
+        "half_life_days": recipe.half_life_days,
+        "customers": len(matrix.customers),
+        "products": len(matrix.products),
+        "interactions": matrix.pairs,
         "window_start": first,
         "window_end": last,
         "metric": f"{settings.metric} {settings.target}",
         "metric_value": verdict.value,
         "popularity_value": verdict.popularity,
+        "outcome": verdict.outcome,
         "published": verdict.published,
         "is_current": False,
         "verdict": verdict.words,
@@ -353,21 +337,21 @@ def _model_row(
     return pl.DataFrame([row], schema=before.models.schema)
 
 
-def _with_current(
-    records: Records, version: str, published: bool, settings: RecommendationsSettings
+def _settled(
+    records: Records, version: str, promoted: str | None, settings: RecommendationsSettings
 ) -> Records:
-    """Make a published version the current one, and drop factors that are no longer kept."""
-    models = records.models
-    if published:
-        models = models.with_columns(is_current=pl.col("model_version") == version)
-    models = models.sort("number")
-    newest = models["model_version"].tail(settings.keep_versions).to_list()
-    kept = {*newest, *models.filter("is_current")["model_version"].to_list(), version}
+    """Mark the version that makes the lists, and drop factors that are no longer kept."""
+    settled = promotions.settle(
+        records.models,
+        records.factors["model_version"].unique().to_list(),
+        version,
+        promoted,
+        settings.keep_versions,
+    )
+    kept = pl.col("model_version").is_in(sorted(settled.kept))
     return Records(
-        models,
-        records.factors.filter(pl.col("model_version").is_in(sorted(kept))).sort(
-            "model_version", "side", "key"
-        ),
-        records.evaluation.sort("model_version", "target", "candidate", "metric", "k"),
+        settled.models,
+        records.factors.filter(kept).sort("model_version", "side", "key"),
+        records.evaluation.sort("model_version", "target", "segment", "candidate", "metric", "k"),
         records.trials.sort("model_version", "trial"),
     )

@@ -1,89 +1,98 @@
-"""A small, bounded search for training values, on a window before the one that judges.
+"""A small, bounded search for the values of a recipe, on a window before the one that judges.
 
-One value at a time, in a fixed order, each keeping the best so far: about a dozen trainings, the
-same for the same data. What is tried spans what shops differ in most: confidence, how fast taste
-ages, and how much best sellers are held back.
+One value at a time, in the order of the algorithm's `steps`, each keeping the best so far: a dozen
+or two trainings, the same for the same data. What is tried spans what shops differ in most.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from personalization_assets.recommendations import als, judging
-
-STEPS: tuple[tuple[str, tuple[float, ...]], ...] = (
-    ("alpha", (1.0, 3.0, 10.0, 33.0)),
-    ("half_life_days", (30.0, 60.0, 180.0)),
-    ("damping", (0.0, 0.3, 0.5)),
-    ("regularization", (0.3, 1.0, 3.0)),
-    ("factors", (32, 64, 128)),
-    ("history", (0.0, 0.1, 0.3, 1.0)),
-)
-MOST_TRIALS = 1 + sum(len(values) for _, values in STEPS)
+from personalization_assets.recommendations import judging, models
+from personalization_assets.recommendations.models import candidates
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of values and what it reached on the validation window."""
+    """One recipe and what it reached on the validation window."""
 
-    params: als.Params
+    recipe: models.Recipe
     value: float
 
 
-def search(
-    start: als.Params,
-    split_at: Callable[[float], judging.Split],
-    metric: tuple[str, int],
-    target: str,
-    seed: int,
-    threads: int = 0,
-) -> Iterator[Trial]:
-    """Yield every trial, the start first; the best by value is to be used, the earliest of equals.
+@dataclass(frozen=True)
+class Search:
+    """What recipes are tried on, and by which number they are compared.
 
-    Args:
-        start: the values to begin with
+    Attributes:
         split_at: the validation window with interactions weighed by a half-life in days
         metric: name and cut-off, as ("ndcg", 10)
         target: new or all purchases
-        seed: of the starting factors
+        seed: of whatever chance an algorithm has
         threads: of training; the result does not depend on it
     """
-    splits: dict[float, judging.Split] = {}
-    models: dict[als.Params, als.Model] = {}
 
-    def attempt(params: als.Params) -> Trial:
-        part = splits.setdefault(params.half_life_days, split_at(params.half_life_days))
-        bare = replace(params, history=0.0)
-        if bare not in models:
-            models.clear()
-            models[bare] = als.train(part.known, bare, seed, threads)
-        trained = models[bare]
-        model = als.Model(
-            params,
-            trained.customers,
-            trained.products,
-            trained.customer_factors,
-            trained.product_factors,
+    split_at: Callable[[float], judging.Split]
+    metric: tuple[str, int]
+    target: str
+    seed: int
+    threads: int = 0
+
+    def trials(self, start: models.Recipe, fixed: frozenset[str] = frozenset()) -> Iterator[Trial]:
+        """Yield every trial, the start first; the best is to be used, the earliest of equals.
+
+        Args:
+            start: the recipe to begin with
+            fixed: names of values that stay as they are
+        """
+        best = self.attempt(start)
+        yield best
+        tried = {start}
+        trained = _Trained(self)
+        for name, values in models.ALGORITHMS[start.algorithm].steps:
+            for value in () if name in fixed else values:
+                recipe = best.recipe.with_value(name, value)
+                if recipe in tried:
+                    continue
+                tried.add(recipe)
+                trial = self.attempt(recipe, trained)
+                yield trial
+                if trial.value > best.value:
+                    best = trial
+
+    def attempt(self, recipe: models.Recipe, trained: "_Trained | None" = None) -> Trial:
+        """Train on what was known and judge by what was bought after it."""
+        part = self.split_at(recipe.half_life_days)
+        if not part.known.pairs:
+            return Trial(recipe, 0.0)
+        model = (trained or _Trained(self)).model(part, recipe)
+        found = candidates.of_model(
+            part, model, self.target, n=self.metric[1], history=recipe.history, threads=self.threads
         )
-        found = judging.lists(part, model, target, threads=threads, only=("blend",))["blend"]
         scores = judging.judge(
-            found, part.truth[target], len(part.judged), len(part.known.products)
+            found, part.truth[self.target], len(part.judged), len(part.known.products)
         )
-        return Trial(params, float(np.mean(scores[metric])) if len(scores[metric]) else 0.0)
+        values = scores[self.metric]
+        return Trial(recipe, float(np.mean(values)) if len(values) else 0.0)
 
-    best = attempt(start)
-    yield best
-    tried = {start}
-    for name, values in STEPS:
-        for value in values:
-            changed: dict[str, Any] = {name: value}
-            params = replace(best.params, **changed)
-            if params in tried:
-                continue
-            tried.add(params)
-            trial = attempt(params)
-            yield trial
-            if trial.value > best.value:
-                best = trial
+
+class _Trained:
+    """The model trained last: recipes that differ in `history` alone share it."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._recipe: models.Recipe | None = None
+        self._model: models.Model | None = None
+
+    def model(self, part: judging.Split, recipe: models.Recipe) -> models.Model:
+        bare = replace(recipe, history=0.0)
+        if self._model is None or self._recipe != bare:
+            self._model = models.fit(part.known, bare, self._search.seed, self._search.threads)
+            self._recipe = bare
+        return self._model
+
+
+def best_of(trials: list[Trial]) -> Trial:
+    """The trial with the highest value, the earliest of equals."""
+    return max(trials, key=lambda trial: trial.value)

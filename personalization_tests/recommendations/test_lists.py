@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from personalization_assets.recommendations import assets, checks, lists, past, training
+from personalization_assets.recommendations import assets, checks, lists, past
 from personalization_assets.settings import Settings
 from personalization_assets.sql_models import read_sql_model, sql_model_assets
 from personalization_assets.tables import Clock
@@ -218,7 +218,7 @@ def listed_without_dagster(con: Any, **values: Any) -> list[dict[str, Any]]:
     model, version = None, lists.NO_MODEL
     if records.models["is_current"].any():
         row = records.models.row(0, named=True)
-        model, version = training.from_rows(row, records.factors), row["model_version"]
+        model, version = models.from_rows(row["recipe"], records.factors), row["model_version"]
     pairs = past.interactions(con, STATEMENT, chosen.half_life_days)
     query = lists.build(con, shop.AS_OF, chosen, model, version, pairs, fresh=True, threads=2)
     return list(con.sql(query).pl().iter_rows(named=True))

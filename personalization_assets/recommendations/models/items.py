@@ -1,0 +1,203 @@
+"""Models that are a table of weights from product to product: EASE and item-kNN.
+
+A customer's score for a product is the sum, over the products they had to do with, of how strongly
+they had to do with it times how strongly it speaks for the other. There is nothing to fold in: who
+came after training is scored like everybody else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from personalization_assets.recommendations.matrix import Codes, Floats, csr
+from personalization_assets.recommendations.models import ranking
+from personalization_assets.recommendations.models.recipe import Recipe
+
+MOST_NEIGHBOURS = 512
+"""So many weights of a product are kept, the largest by size: what is judged is what is stored."""
+
+
+@dataclass(frozen=True)
+class ItemModel:
+    """Weights from product (row) to product (column), a CSR over `products` with sorted indices."""
+
+    recipe: Recipe
+    products: pl.Series
+    weights: Any
+
+    def scores(self, weights: Any) -> Floats:
+        """Scores of all products, see `Model`."""
+        scored: Floats = (strengths(weights, self.recipe["power"]) @ self.weights).toarray()
+        return scored
+
+    def best(
+        self,
+        weights: Any,
+        n: int,
+        customers: pl.Series | None = None,
+        skip: Any = None,
+        skip_products: Codes | None = None,
+        history: float | None = None,
+        threads: int = 0,
+    ) -> pl.DataFrame:
+        """The n best products of each row, see `Model`. Products nothing speaks for are left out.
+
+        `customers` makes no difference here.
+        """
+        known = strengths(weights, self.recipe["power"])
+        share = self.recipe.history if history is None else history
+
+        def top(wanted: int) -> tuple[Codes, Floats]:
+            return _best(known, self.weights, wanted, skip, skip_products, threads)
+
+        def pairs(rows: Codes, columns: Codes) -> Floats:
+            return _pair_scores(known, self.weights, rows, columns)
+
+        own = ranking.own_history(weights, share)
+        return ranking.best(top, pairs, n, own, skip, skip_products)
+
+    def alike(self, left: Codes, right: Codes) -> Floats:
+        """The weight from left to right, over the largest to right from any, see `Model`."""
+        highest = np.maximum(self.weights.max(axis=0).toarray().ravel(), np.float32(1e-12))
+        values = np.asarray(self.weights[left, right]).ravel()
+        share: Floats = (values / highest[right]).astype(np.float32)
+        return share
+
+    def similar(self, n: int) -> pl.DataFrame:
+        """The products each speaks for most, see `Model`."""
+        rows = np.repeat(np.arange(len(self.products)), np.diff(self.weights.indptr))
+        pairs = pl.DataFrame(
+            {
+                "column": rows.astype(np.int32),
+                "other": self.weights.indices.astype(np.int32),
+                "score": self.weights.data.astype(np.float32),
+            }
+        )
+        return (
+            pairs.filter((pl.col("column") != pl.col("other")) & (pl.col("score") > 0))
+            .sort("column", "score", "other", descending=[False, True, False])
+            .group_by("column", maintain_order=True)
+            .head(n)
+        )
+
+    def rows(self) -> pl.DataFrame:
+        """`side, key, factors, neighbours, scale`: a product a row, `factors` the weights of its
+        `neighbours`, which are positions in the sorted products.
+        """
+        bounds = self.weights.indptr
+        lengths = pl.DataFrame(
+            {
+                "key": np.repeat(np.arange(len(self.products)), np.diff(bounds)).astype(np.int32),
+                "factors": self.weights.data.astype(np.float32),
+                "neighbours": self.weights.indices.astype(np.int32),
+            }
+        )
+        lists = lengths.group_by("key", maintain_order=True).agg("factors", "neighbours")
+        every = pl.DataFrame({"key": np.arange(len(self.products), dtype=np.int32)})
+        table = every.join(lists, on="key", how="left", maintain_order="left")
+        nothing = pl.lit([])
+        return table.select(
+            side=pl.lit("product"),
+            key=self.products,
+            factors=pl.col("factors").fill_null(nothing.cast(pl.List(pl.Float32))),
+            neighbours=pl.col("neighbours").fill_null(nothing.cast(pl.List(pl.Int32))),
+            scale=pl.lit(None, dtype=pl.Float32),
+        )
+
+    @classmethod
+    def from_rows(cls, recipe: Recipe, rows: pl.DataFrame) -> "ItemModel":
+        """The model that `rows` came from."""
+        part = rows.filter(pl.col("side") == "product").sort("key")
+        lengths = part["factors"].list.len().to_numpy().astype(np.int64)
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        filled = part.filter(pl.col("factors").list.len() > 0)
+        values = filled["factors"].explode().to_numpy().astype(np.float32)
+        columns = filled["neighbours"].explode().to_numpy().astype(np.int32)
+        weights = csr((values, columns, starts), shape=(part.height, part.height))
+        return cls(recipe, part["key"], weights)
+
+
+def strengths(weights: Any, power: float) -> Any:
+    """How strongly each customer had to do with each product: (weight / their largest) ^ power.
+
+    Power 0 asks only whether they had, 1 takes the weights as they are.
+    """
+    if not weights.nnz:
+        return weights.astype(np.float32)
+    rows = np.diff(weights.indptr)
+    filled = rows > 0
+    largest = np.ones(weights.shape[0], dtype=np.float64)
+    largest[filled] = np.maximum.reduceat(weights.data, weights.indptr[:-1][filled])
+    share = weights.data / np.repeat(largest, rows)
+    values = np.power(share, power).astype(np.float32)
+    return csr((values, weights.indices, weights.indptr), shape=weights.shape)
+
+
+def pruned(dense: Floats) -> Any:
+    """A CSR of the `MOST_NEIGHBOURS` largest weights of each row by size, without zeros."""
+    size = dense.shape[1]
+    keep = min(MOST_NEIGHBOURS, size)
+    lengths = np.zeros(len(dense) + 1, dtype=np.int32)
+    columns: list[Codes] = []
+    values: list[Floats] = []
+    for start in range(0, len(dense), 1024):
+        part = dense[start : start + 1024]
+        if keep < size:
+            kept = np.sort(np.argpartition(-np.abs(part), keep - 1, axis=1)[:, :keep], axis=1)
+        else:
+            kept = np.broadcast_to(np.arange(size), part.shape)
+        chosen = np.take_along_axis(part, kept, axis=1)
+        real = chosen != 0
+        lengths[start + 1 : start + 1 + len(part)] = real.sum(axis=1)
+        columns.append(kept[real].astype(np.int32))
+        values.append(chosen[real].astype(np.float32))
+    parts = (np.concatenate(values), np.concatenate(columns), np.cumsum(lengths, dtype=np.int32))
+    return csr(parts, shape=dense.shape)
+
+
+def _best(
+    known: Any, weights: Any, n: int, skip: Any, skip_products: Codes | None, threads: int
+) -> tuple[Codes, Floats]:
+    """Exact best n by score, equal scores by the smaller column; only scores above zero."""
+    from scipy import sparse
+
+    rows, products = known.shape[0], weights.shape[0]
+    allowed = np.ones(products, dtype=bool)
+    if skip_products is not None:
+        allowed[skip_products] = False
+    left_out = sparse.csr_matrix(known.shape, dtype=np.float32) if skip is None else skip
+    ids = np.full((rows, n), -1, dtype=np.int32)
+    scores = np.full((rows, n), -np.inf, dtype=np.float32)
+    if rows and products and n:
+        _kernel()(
+            *(known.indptr, known.indices, known.data),
+            *(weights.indptr, weights.indices, weights.data),
+            *(left_out.indptr, left_out.indices, allowed, ids, scores),
+        )
+    return ids, scores
+
+
+_COMPILED: list[Callable[..., None]] = []
+
+
+def _kernel() -> Callable[..., None]:
+    """The search, compiled when it is first used: loading numba takes longer than a small shop."""
+    if not _COMPILED:
+        from personalization_assets.recommendations.models.items_kernel import best_of_rows
+
+        _COMPILED.append(best_of_rows)
+    return _COMPILED[0]
+
+
+def _pair_scores(known: Any, weights: Any, rows: Codes, columns: Codes) -> Floats:
+    """Scores of chosen pairs: products of sparse rows, in pieces that stay small in memory."""
+    by_column = weights.T.tocsr()
+    out = np.zeros(len(rows), dtype=np.float32)
+    for start in range(0, len(rows), 50_000):
+        part = slice(start, start + 50_000)
+        product = known[rows[part]].multiply(by_column[columns[part]])
+        out[part] = np.asarray(product.sum(axis=1)).ravel()
+    return out
