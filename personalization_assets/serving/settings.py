@@ -15,6 +15,12 @@ class ServingSettings(BaseModel):
         description="When to score anew: with_context where a cart, views or filters are given "
         "that the published list can't know of, or always",
     )
+    context_weight: float = Field(
+        default=1.0,
+        gt=0,
+        le=1_000,
+        description="How many times a view or cart of this moment counts what a recorded one does",
+    )
     time_limit_ms: float = Field(
         default=40.0,
         ge=0,

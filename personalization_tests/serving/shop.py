@@ -30,7 +30,7 @@ SHOP = """
 CREATE SCHEMA profiles; CREATE SCHEMA recommendations; CREATE SCHEMA identity;
 CREATE SCHEMA serving; CREATE SCHEMA standardized;
 CREATE TABLE standardized.products AS
-SELECT 'shop' AS source, 'P' || lpad(i::VARCHAR, 3, '0') AS product_id, 'Product ' || i AS name,
+SELECT 'shop' AS source, format('P{{:03d}}', i) AS product_id, 'Product ' || i AS name,
     ['Kitchen', 'Garden', 'Textiles'][1 + i % 3] AS category, 'Alder' AS brand,
     CASE WHEN i <> 7 THEN 5.0 + i END AS price_base,
     'https://shop.example.com/p/' || i AS url, NULL::VARCHAR AS image_url
@@ -41,7 +41,7 @@ SELECT product_id, name, category, product_id <> 'P005' AS is_sellable, false AS
         AS popularity_rank
 FROM standardized.products;
 CREATE TABLE profiles.golden_profiles AS
-SELECT 'c_' || lpad(i::VARCHAR, 4, '0') AS customer_id, 'Aoife' AS given_name,
+SELECT format('c_{{:04d}}', i) AS customer_id, 'Aoife' AS given_name,
     'Byrne' || i AS family_name, 'p' || i || '@mail.example.com' AS email, 'en' AS language,
     'IE' AS country, 'gold' AS loyalty_tier, i::BIGINT AS loyalty_points,
     i <> 3 AS consent_personalisation, ['Kitchen', 'Garden', 'Textiles'][1 + i % 3]
@@ -57,9 +57,8 @@ FROM range({customers}) t(i) ORDER BY hash(i);
 CREATE TABLE identity.redirects AS
 SELECT * FROM (VALUES ('c_9001', 'c_0010'), ('c_9002', NULL)) t(retired_id, customer_id);
 CREATE TABLE serving.customer_products AS
-SELECT 'c_' || lpad(c::VARCHAR, 4, '0') AS customer_id,
-    'P' || lpad((((c % 3) + 3 * ((c * 7 + k * k) % ({products} // 3))) % {products})::VARCHAR, 3,
-        '0') AS product_id,
+SELECT format('c_{{:04d}}', c) AS customer_id,
+    format('P{{:03d}}', (c % 3) + 3 * ((c * 7 + k * k) % ({products} // 3))) AS product_id,
     sum(1.0 + k) AS weight, bool_or(k = 0) AS barred
 FROM range({customers} - 1) a(c), range(6) b(k) GROUP BY ALL;
 """
@@ -158,7 +157,7 @@ def _lists(con: duckdb.DuckDBPyConnection, version: str, model: models.Model | N
             UNION ALL
             SELECT customer_id, product_id, 1.0 / popularity_rank, 'popular', 'Popular right now', 2
             FROM profiles.golden_profiles, recommendations.catalogue
-            WHERE is_sellable
+            WHERE popularity_rank <= {PRODUCTS}
         ),
         once AS (
             FROM offered

@@ -47,7 +47,8 @@ def create_app(settings: Settings, with_keys: bool = True, workers: int = 1) -> 
     serving = settings.serving
     metrics = Metrics()
     store = Store(settings.serving_file, serving, metrics)
-    weights = Weights(settings.recommendations.weight_cart, settings.recommendations.weight_view)
+    recorded, now = settings.recommendations, serving.context_weight
+    weights = Weights(cart=recorded.weight_cart * now, view=recorded.weight_view * now)
     ladder = Ladder(serving, weights, metrics)
     keys = KeyFile(keys_file(settings)) if with_keys else None
     access = Access(keys, serving.rate_limit, metrics, workers)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from personalization_assets.serving.service.columns import csr
 from personalization_assets.serving.service.publication import Publication
 
 IN_CART, VIEWED = "Goes with {} in your cart", "Because you looked at {}"
@@ -163,8 +164,6 @@ def codes_of(publication: Publication, product_ids: Sequence[str]) -> tuple[int,
 def _weights(publication: Publication, asked: Asked, weights: Weights) -> Any:
     """The customer's interactions with what they do now, as one CSR row over the model's columns;
     None where there are none."""
-    from scipy import sparse
-
     scorer = publication.scorer
     if scorer is None:
         return None
@@ -186,13 +185,7 @@ def _weights(publication: Publication, asked: Asked, weights: Weights) -> Any:
     known = (columns >= 0) & (values > 0)
     if not known.any():
         return None
-    row = sparse.csr_matrix(
-        (values[known], columns[known], [0, int(known.sum())]),
-        shape=(1, len(scorer.code_of)),
-        dtype=np.float32,
-    )
-    row.sum_duplicates()  # sorts, too
-    return row
+    return csr((values[known], columns[known], [0, int(known.sum())]), len(scorer.code_of))
 
 
 def _reasons(publication: Publication, asked: Asked) -> dict[int, str]:

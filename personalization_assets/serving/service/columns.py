@@ -113,3 +113,12 @@ def entries(
 
 def _batches(con: duckdb.DuckDBPyConnection, query: str) -> Iterator[pa.RecordBatch]:
     yield from con.sql(query).to_arrow_reader(BATCH)
+
+
+def csr(parts: tuple[Any, Any, Any], width: int) -> Any:
+    """One customer's weights as a CSR matrix of one row: values, columns, bounds."""
+    from scipy import sparse
+
+    row = sparse.csr_matrix(parts, shape=(1, width), dtype=np.float32)
+    row.sum_duplicates()  # sorts, too
+    return row

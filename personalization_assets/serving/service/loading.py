@@ -17,6 +17,7 @@ from personalization_assets.serving.service.columns import (
     Interactions,
     Keys,
     Lists,
+    csr,
     entries,
     texts,
 )
@@ -275,6 +276,8 @@ def _scorer(con: duckdb.DuckDBPyConnection, products: Products) -> tuple[str, Sc
     column_of = np.full(len(products.shown), -1, dtype=np.int32)
     known = np.nonzero(code_of >= 0)[0]
     column_of[code_of[known]] = known
+    # Scored with once: what is imported and compiled at the first use, the first request has ready.
+    model.scores(csr(([1.0], [0], [0, 1]), len(code_of)))
     source = "als" if algorithm in FACTOR_MODELS else "similar"
     return version, Scorer(model, column_of, code_of, source)
 

@@ -9,6 +9,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    disable_created_metrics,
     generate_latest,
     multiprocess,
 )
@@ -27,6 +28,7 @@ class Metrics:
     """Counters and gauges of one worker; with several workers, `text` adds all of them up."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         registry = None if SEVERAL_WORKERS in os.environ else self._registry
         if registry is None:

@@ -107,14 +107,21 @@ class Publication:
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
     def profile(self, customer: int, columns: list[str]) -> dict[str, Any]:
-        """Columns of a customer's row in golden_profiles; takes one to two milliseconds."""
+        """Columns of a customer's row in golden_profiles; takes one to two milliseconds.
+
+        Moments are UTC there, and say so here.
+        """
         chosen = ", ".join(f'"{c}"' for c in columns)
         with self.con.cursor() as cursor:
             rows = cursor.execute(
                 f"SELECT {chosen} FROM published.profiles.golden_profiles WHERE rowid = ?",
                 [int(self.row_of[customer])],
             ).fetchall()
-        return dict(zip(columns, rows[0], strict=True))
+        values = [
+            v.replace(tzinfo=dt.UTC) if isinstance(v, dt.datetime) and not v.tzinfo else v
+            for v in rows[0]
+        ]
+        return dict(zip(columns, values, strict=True))
 
 
 def identity_of(path: Path) -> Identity:
