@@ -98,12 +98,12 @@ def load(con: duckdb.DuckDBPyConnection, version: str) -> Model:
     """
     found = con.execute(
         "SELECT recipe FROM recommendations.als_model WHERE model_version = ?", [version]
-    ).fetchone()
+    ).fetchall()
     rows: pl.DataFrame = con.sql(
         "SELECT side, key, factors, neighbours, scale FROM recommendations.als_factors"
         " WHERE model_version = $version",
         params={"version": version},
     ).pl()
-    if found is None or rows.is_empty():
+    if not found or rows.is_empty():
         raise KeyError(f"model version {version} has no factors in this database")
-    return from_rows(found[0], rows)
+    return from_rows(found[0][0], rows)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from personalization_assets.recommendations.matrix import Matrix
+from personalization_assets.recommendations.models.als import one_blas_thread
 from personalization_assets.recommendations.models.items import ItemModel, pruned, strengths
 from personalization_assets.recommendations.models.recipe import Recipe
 
@@ -22,14 +23,14 @@ MOST_PRODUCTS = 10_000
 def fit(matrix: Matrix, recipe: Recipe, seed: int, threads: int = 0) -> ItemModel:
     """Solve for the weights that predict each product from the others, none from itself.
 
-    There is no chance in it (`seed` is not used). The linear algebra library takes `threads`.
+    There is no chance in it (`seed` is not used). The linear algebra runs on one thread whatever
+    `threads` says: with more its sums differ in the last digits.
     """
     from scipy.linalg import lapack
-    from threadpoolctl import threadpool_limits
 
     known = strengths(matrix.weights, recipe["power"])
     size = len(matrix.products)
-    with threadpool_limits(threads or None, "blas"):
+    with one_blas_thread():
         gram = (known.T @ known).toarray().astype(np.float32)
         gram[np.diag_indices(size)] += np.float32(recipe["regularization"])
         # in place: one dense table of products by products is all that is held
