@@ -130,7 +130,7 @@ def _plots(
         yield _card(
             f"Candidates of version {newest['number']}",
             "Trained on what came before the test window, judged on purchases within it. "
-            "running is the recipe in service, fitted again.",
+            "running, where one does, is the recipe in service, fitted again.",
             plots.side_by_side(
                 judged.filter(segment="all"), {t: TARGETS[t] for t in (target, *TARGETS)}, label
             ),

@@ -165,6 +165,7 @@ def trials(rows: pl.DataFrame, label: str) -> str:
             markerfacecolor="none",
             markeredgecolor=shades[algorithm],
         )
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("trial of the algorithm; a ring marks what was chosen")
     axes.set_ylabel(label)
     _legend(figure, axes)
@@ -234,7 +235,7 @@ def _legend(figure: "Figure", axes: "Axes") -> None:
 def _dot(axes: "Axes", row: Mapping[str, Any], place: int, colour: str) -> None:
     if row["low"] is not None:
         axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2, alpha=0.5)
-    axes.plot(row["value"], place, marker="o", color=colour, markersize=6)
+    axes.plot(row["value"], place, marker="o", color=colour, markersize=6, clip_on=False)
 
 
 def _reach(frame: pl.DataFrame) -> Any:

@@ -150,12 +150,13 @@ def decide(
         gains += [above, better]
         if better.low > 0 and above.low > 0:
             words = (
-                f"published: {settings.metric} {value:.4f} of {best}, which takes the place of "
-                f"the running recipe with {now:.4f} ({better}); popularity {popular:.4f} ({above})"
+                f"published: {settings.metric} {value:.4f} of the new {best}, which takes the place "
+                f"of the running recipe with {now:.4f} ({better}); popularity {popular:.4f} "
+                f"({above})"
             )
             return verdict("switched", best, words, gains)
         whom, missed = ("it", better) if better.low <= 0 else ("popularity", above)
-        rival = f"; {best} with {value:.4f} is not surely better than {whom} ({missed})"
+        rival = f"; the new {best} with {value:.4f} is not surely better than {whom} ({missed})"
     figures = f"{settings.metric} {now:.4f} of the running recipe, popularity {popular:.4f} ({own})"
     if own.value > 0 and (own.low > 0 or not settings.require_significance):
         words = f"published: {figures}, so it is fitted to the newest data{rival}"
