@@ -150,9 +150,9 @@ def decide(
         gains += [above, better]
         if better.low > 0 and above.low > 0:
             words = (
-                f"published: {settings.metric} {value:.4f} of the new {best}, which takes the place "
-                f"of the running recipe with {now:.4f} ({better}); popularity {popular:.4f} "
-                f"({above})"
+                f"published: {settings.metric} {value:.4f} of the new {best}, which takes the "
+                f"place of the running recipe with {now:.4f} ({better}); popularity "
+                f"{popular:.4f} ({above})"
             )
             return verdict("switched", best, words, gains)
         whom, missed = ("it", better) if better.low <= 0 else ("popularity", above)
