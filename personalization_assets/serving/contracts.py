@@ -9,7 +9,8 @@ class CustomerProducts(pa.DataFrameModel):
     """What the service scores a customer by: interactions, weighed as the current model wants them.
 
     A version of the model has a half-life of its own; recommendations.interactions fades by the
-    setting. Without a current model the weights are those of recommendations.interactions.
+    setting. Without a current model the weights are those of recommendations.interactions. In the
+    published copy, whose catalog is named as this room, it is `serving.serving.customer_products`.
     """
 
     customer_id: str = pa.Field(description="Stable id of the person")

@@ -17,7 +17,7 @@ from personalization_assets.serving.service.keys import KeyFile, keys_file
 from personalization_assets.serving.service.ladder import Ladder
 from personalization_assets.serving.service.logs import to_stdout
 from personalization_assets.serving.service.metrics import Metrics
-from personalization_assets.serving.service.problems import handle
+from personalization_assets.serving.service.problems import describe, handle
 from personalization_assets.serving.service.routes_about import about_routes
 from personalization_assets.serving.service.routes_data import data_routes
 from personalization_assets.serving.service.store import Store
@@ -72,6 +72,7 @@ def create_app(settings: Settings, with_keys: bool = True, workers: int = 1) -> 
         redoc_url=None,
     )
     handle(app)
+    describe(app)
     app.include_router(data_routes(settings, store, ladder, access))
     app.include_router(about_routes(app, store, metrics, access, serving.metrics_need_key))
     if serving.cors_origins:

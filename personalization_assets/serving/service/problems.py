@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -10,6 +11,8 @@ from starlette.exceptions import HTTPException
 from personalization_assets.serving.service.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
+PROBLEM = "#/components/schemas/Problem"
+"""Where the description of the interface has the form of an error"""
 
 
 class ProblemError(HTTPException):
@@ -31,6 +34,26 @@ def answer(
         request_id=request_id,
     )
     return Response(problem.model_dump_json(), status, headers, MEDIA_TYPE)
+
+
+def describe(app: FastAPI) -> None:
+    """Put the form of errors into an app's description, in place of FastAPI's own.
+
+    A response that names its model would be described as plain JSON, too.
+    """
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        described = app.openapi_schema is not None
+        api = plain()
+        if not described:
+            schemas = api["components"]["schemas"]
+            schemas["Problem"] = Problem.model_json_schema()
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+        return api
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def handle(app: FastAPI) -> None:

@@ -11,7 +11,7 @@ from personalization_assets.serving.service.access import Access
 from personalization_assets.serving.service.choosing import Asked, Choice
 from personalization_assets.serving.service.ladder import Found, Ladder
 from personalization_assets.serving.service.loading import PREFERENCES
-from personalization_assets.serving.service.problems import MEDIA_TYPE, ProblemError
+from personalization_assets.serving.service.problems import MEDIA_TYPE, PROBLEM, ProblemError
 from personalization_assets.serving.service.publication import Publication
 from personalization_assets.serving.service.schemas import (
     MOST_PRODUCTS,
@@ -19,7 +19,6 @@ from personalization_assets.serving.service.schemas import (
     Context,
     Item,
     Preferences,
-    Problem,
     ProductId,
     ProductIds,
     Profile,
@@ -50,9 +49,9 @@ def errors(**details: str) -> dict[int | str, dict[str, Any]]:
         "_429": "The key's limit is used up; `Retry-After` says for how long",
         "_503": "There is no publication, or no key was made yet",
     }
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {MEDIA_TYPE: {"schema": {"$ref": PROBLEM}}}
     return {
-        int(status[1:]): {"model": Problem, "description": words, "content": content}
+        int(status[1:]): {"description": words, "content": content}
         for status, words in sorted({**common, **details}.items())
     }
 
