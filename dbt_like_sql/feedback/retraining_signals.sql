@@ -1,6 +1,8 @@
 -- Whether the current model should be trained anew, and why. One row per signal:
---   clicks         people click what this version shows clearly less than they did: the corrected
---                  click rate of the last days against that of its days before
+--   clicks         people click what this version shows clearly less than they did what models
+--                  showed before: the corrected click rate of its last days against that of the
+--                  weeks before them, of whichever version (versions may live for a day only, and a
+--                  new one that does not bring clicks back should not stop the asking)
 --   taste          what people do is spread over other categories than in the days it was trained
 --                  on (population stability index)
 --   new_products   share of the activity since then on products that it has never seen
@@ -33,36 +35,52 @@ WITH model AS (
 days AS (
     SELECT
         CAST(p.value AS DATE) AS day,
+        p.model_version = m.model_version AS is_current,
         p.clicked,
         p.examined,
         p.shown
     FROM feedback.recommendation_performance AS p
-    INNER JOIN model AS m
-        ON p.model_version = m.model_version
-    WHERE p.dimension = 'day'
+    CROSS JOIN model AS m
+    WHERE p.dimension = 'day' AND p.model_version NOT IN ('all', 'none')
 ),
 
 newest AS (
     SELECT max(day) AS day
     FROM days
+    WHERE is_current
+),
+
+aged AS (
+    SELECT
+        d.*,
+        date_diff('day', d.day, n.day) AS age
+    FROM days AS d
+    CROSS JOIN newest AS n
+),
+
+compared AS (
+    SELECT
+        clicked,
+        CAST(examined AS DECIMAL(18, 6)) AS examined,
+        shown,
+        is_current AND age < CAST(getvariable('feedback__recent_days') AS BIGINT) AS is_recent,
+        (
+            age >= CAST(getvariable('feedback__recent_days') AS BIGINT)
+            AND age - CAST(getvariable('feedback__recent_days') AS BIGINT)
+            < CAST(getvariable('feedback__level_days') AS BIGINT)
+        ) AS is_before
+    FROM aged
 ),
 
 clicks AS (
     SELECT
-        sum(d.clicked) FILTER (WHERE d.is_recent) AS clicked,
-        sum(CAST(d.examined AS DECIMAL(18, 6))) FILTER (WHERE d.is_recent) AS examined,
-        sum(d.shown) FILTER (WHERE d.is_recent) AS shown,
-        sum(d.clicked) FILTER (WHERE NOT d.is_recent) AS clicked_before,
-        sum(CAST(d.examined AS DECIMAL(18, 6))) FILTER (WHERE NOT d.is_recent) AS examined_before,
-        sum(d.shown) FILTER (WHERE NOT d.is_recent) AS shown_before
-    FROM (
-        SELECT
-            s.*,
-            date_diff('day', s.day, n.day)
-            < CAST(getvariable('feedback__recent_days') AS BIGINT) AS is_recent
-        FROM days AS s
-        CROSS JOIN newest AS n
-    ) AS d
+        sum(clicked) FILTER (WHERE is_recent) AS clicked,
+        sum(examined) FILTER (WHERE is_recent) AS examined,
+        sum(shown) FILTER (WHERE is_recent) AS shown,
+        sum(clicked) FILTER (WHERE is_before) AS clicked_before,
+        sum(examined) FILTER (WHERE is_before) AS examined_before,
+        sum(shown) FILTER (WHERE is_before) AS shown_before
+    FROM compared
 ),
 
 rates AS (

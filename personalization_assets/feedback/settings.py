@@ -45,6 +45,9 @@ class FeedbackSettings(BaseModel):
     recent_days: int = Field(
         default=7, ge=1, le=90, description="Clicks of so many days are compared with those before"
     )
+    level_days: int = Field(
+        default=28, ge=1, le=365, description="... with those of so many days before"
+    )
     click_drop: float = Field(
         default=0.2, gt=0, lt=1, description="A fall of the click rate by this share is a signal"
     )

@@ -26,13 +26,13 @@ from personalization_tests.feedback.mails import DDL
 from personalization_tests.recommendations import shop
 
 FIRST = dt.datetime(2026, 3, 1, 3)
-WARM_UP = 10
+WARM_UP = 8
 """Days of visits before the first mail."""
-CHANGE = 14
+CHANGE = 8
 """Days of mails before tastes change."""
-DAYS = 34
+DAYS = 25
 """Days of mails."""
-CUSTOMERS, PER_CATEGORY, PLACES = 300, 60, 6
+CUSTOMERS, PER_CATEGORY, PLACES = 200, 60, 6
 LOOKED_AT = np.arange(1, PLACES + 1) ** -0.6
 LIKED, OTHER = 0.30, 0.02
 """Chance of a click on a product that was looked at, of a liked category and of another one."""
@@ -41,9 +41,8 @@ SETTINGS = Settings.model_validate(
     {
         "recommendations": {
             "tune": False,
-            "algorithms": ["als"],
-            "factors": 16,
-            "half_life_days": 4,
+            "algorithms": ["ease"],
+            "half_life_days": 2,
             "history": 0,
             "test_days": 3,
             "bootstrap_samples": 50,
@@ -53,7 +52,8 @@ SETTINGS = Settings.model_validate(
         "feedback": {
             "click_days": 0.9,
             "recent_days": 2,
-            "drop_shown": 2000,
+            "level_days": 12,
+            "drop_shown": 1000,
             "model_days": 6,
         },
     }
@@ -77,22 +77,22 @@ class Day:
         return self.clicked / self.shown
 
 
-def simulate(loop: bool, seed: int = 1, change: bool = True) -> list[Day]:
+def simulate(loop: bool, seed: int = 1, change: bool = True, days: int = DAYS) -> list[Day]:
     """Every day of mails, with the loop or with the first model for ever."""
     town = _Town(seed, change)
     for number in range(WARM_UP):
         town.visits(number - WARM_UP)
     records = town.train(0)
-    days = []
-    for number in range(DAYS):
+    past = []
+    for number in range(days):
         town.data(number)
         due = town.signals() if loop else []
         if due:
             records = town.train(number, records)
         shown, clicked = town.mails(number, learn=loop)
-        days.append(Day(number, shown, clicked, due, bool(due)))
+        past.append(Day(number, shown, clicked, due, bool(due)))
         town.visits(number)
-    return days
+    return past
 
 
 def level(days: list[Day], first: int, last: int) -> float:
@@ -106,7 +106,7 @@ class _Town:
 
     def __init__(self, seed: int, change: bool) -> None:
         self.seed, self.change = seed, change
-        self.con = shop.connect(SETTINGS, FIRST)
+        self.con = shop.connect(SETTINGS, FIRST, threads=1)
         self.con.execute(DDL)
         self.ids = np.array([f"u{i:04d}" for i in range(CUSTOMERS)])
         self.products = np.array([f"p{i:03d}" for i in range(4 * PER_CATEGORY)])
@@ -157,7 +157,7 @@ class _Town:
                 event_name=pl.lit("view_item"),
             ),
         )
-        self._orders(number, self.ids[who[::9]], self.products[what[::9]], at)
+        self._orders(number, self.ids[who[::3]], self.products[what[::3]], at)
 
     def data(self, number: int) -> None:
         """What the refresh of a day makes before the model."""
@@ -181,7 +181,7 @@ class _Town:
             self.as_of(number),
             SETTINGS.recommendations,
             self.seed,
-            2,
+            1,
             before,
         )
         for name, frame in (("als_model", after.models), ("als_factors", after.factors)):
@@ -197,14 +197,10 @@ class _Town:
     def signals(self) -> list[str]:
         """What the feedback of the mails so far says about the model."""
         shop.build(self.con, "feedback/attribution", "feedback/recommendation_outcomes")
-        self.con.register(
-            "frame", examine(counts_of(self.con), SETTINGS.feedback).to_arrow()
-        )
+        self.con.register("frame", examine(counts_of(self.con), SETTINGS.feedback).to_arrow())
         self.con.execute("CREATE OR REPLACE TABLE feedback.examination AS FROM frame")
         self.con.unregister("frame")
-        shop.build(
-            self.con, "feedback/recommendation_performance", "feedback/retraining_signals"
-        )
+        shop.build(self.con, "feedback/recommendation_performance", "feedback/retraining_signals")
         rows = self.con.execute(
             "SELECT signal FROM feedback.retraining_signals WHERE is_due ORDER BY 1"
         ).fetchall()
@@ -218,10 +214,8 @@ class _Town:
             " FROM recommendations.interactions ORDER BY 1, 2"
         ).pl()
         known = to_matrix(pairs, products=model.products)
-        taken = to_matrix(
-            pairs.filter(pl.col("taken") > 0), known.customers, model.products
-        )
-        found = model.best(known.weights, 2 * PLACES, skip=taken.weights, threads=2)
+        taken = to_matrix(pairs.filter(pl.col("taken") > 0), known.customers, model.products)
+        found = model.best(known.weights, 2 * PLACES, skip=taken.weights, threads=1)
         both = found.select(
             customer_id=known.customers.gather(found["row"]),
             rank=(pl.int_range(pl.len()).over("row") + 1).cast(pl.Int64),
@@ -346,10 +340,10 @@ def main() -> None:
         print(
             f"{one.number:>3}  {one.rate:>25.1%}  {other.rate:>7.1%}   {', '.join(one.due)}{mark}"
         )
-    before = level(loop, CHANGE - 7, CHANGE)
+    before = level(loop, CHANGE - 6, CHANGE)
     for name, days in (("with the loop", loop), ("without", without)):
-        after = level(days, DAYS - 7, DAYS)
-        print(f"last 7 days {name}: {after:.1%}, {after / before:.0%} of the level before")
+        after = level(days, DAYS - 6, DAYS)
+        print(f"last 6 days {name}: {after:.1%}, {after / before:.0%} of the level before")
 
 
 if __name__ == "__main__":

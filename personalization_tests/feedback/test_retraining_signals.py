@@ -89,8 +89,22 @@ def test_a_clear_fall_of_the_click_rate_is_a_signal(
     model(con)
     usual(con)
     clicks(con, *rates)
-    clicks(con, *[0.3] * 14, version="m0")
+    clicks(con, *[0.3] * 14, version="none")
+    clicks(con, *[0.3] * 14, version="all")
     assert due(con) == expected
+
+
+def test_a_new_version_that_does_not_bring_clicks_back_goes_on_asking() -> None:
+    con = connect(recent_days=2)
+    model(con)
+    usual(con)
+    clicks(con, *[0.1] * 7, *[0.06] * 2, version="m0")
+    assert due(con) == []  # nothing is known of the current version
+    clicks(con, *[0] * 9, 0.07, 0.07)
+    con.execute("DELETE FROM feedback.recommendation_performance WHERE clicked = 0")
+    assert due(con) == ["clicks"]
+    con.execute("SET VARIABLE feedback__level_days = 2")
+    assert due(con) == []
 
 
 def test_a_fall_that_chance_explains_or_on_few_places_is_none() -> None:
