@@ -238,7 +238,7 @@ def _verdicts(history: History) -> str:
             ]
         )
     heads = ["#", "Version", "Algorithm", "As of", "Reached", "Popularity", "Outcome", "Verdict"]
-    return f'<section class="card"><h2>Verdicts</h2>{_table(heads, rows)}</section>'
+    return f'<section class="card verdicts"><h2>Verdicts</h2>{_table(heads, rows)}</section>'
 
 
 def _measures(history: History, newest: Mapping[str, Any]) -> str:
