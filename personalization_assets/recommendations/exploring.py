@@ -159,22 +159,42 @@ def _ties(
 
 def _slates(ties: pl.DataFrame, outcomes: pl.DataFrame, settings: ExploringSettings) -> _Slates:
     places, counts = np.unique(ties["place"].to_numpy(), return_counts=True)
-    known = ties.join(outcomes, on="product_id", how="left", maintain_order="left")
-    shown = known["shown"].cast(pl.Float64).fill_null(0).to_numpy()
-    clicked = known["clicked"].cast(pl.Float64).fill_null(0).to_numpy()
-    total_shown, total_clicked = float(outcomes["shown"].sum()), float(outcomes["clicked"].sum())
-    rate = (total_clicked + 0.5) / (max(total_shown, total_clicked) + 1)
-    a = settings.explore_prior_shown * rate + clicked
-    b = settings.explore_prior_shown * (1 - rate) + np.maximum(shown - clicked, 0)
-    pairs, code = np.unique(np.column_stack([a, b]), axis=0, return_inverse=True)
+    a, b, known = _posteriors(outcomes, settings)
+    # the first posterior is that of a product nobody has seen yet
+    code = (
+        ties.select("product_id")
+        .join(known, on="product_id", how="left", maintain_order="left")["posterior"]
+        .fill_null(0)
+        .to_numpy()
+    )
     row = np.repeat(np.arange(len(places)), counts)
     slot = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
     table = np.full((len(places), int(counts.max())), -1, dtype=np.int64)
-    table[row, slot] = code.ravel()
-    best = best_odds(pairs[:, 0], pairs[:, 1], table)
+    table[row, slot] = code
+    best = best_odds(a, b, table)
     even = (table >= 0) / counts[:, None]
     odds = (1 - settings.explore_evenly) * best + settings.explore_evenly * even
     return _Slates(places.astype(np.int64), odds)
+
+
+def _posteriors(
+    outcomes: pl.DataFrame, settings: ExploringSettings
+) -> tuple[Doubles, Doubles, pl.DataFrame]:
+    """Beta posteriors of click rates, the first one without data, and which of them each product
+    has: product_id, posterior. They depend on the outcomes alone, not on who is asked about."""
+    shown = np.append(0.0, outcomes["shown"].cast(pl.Float64).to_numpy())
+    clicked = np.append(0.0, outcomes["clicked"].cast(pl.Float64).to_numpy())
+    rate = (clicked.sum() + 0.5) / (max(shown.sum(), clicked.sum()) + 1)
+    a = settings.explore_prior_shown * rate + clicked
+    b = settings.explore_prior_shown * (1 - rate) + np.maximum(shown - clicked, 0)
+    pairs, code = np.unique(np.column_stack([a, b]), axis=0, return_inverse=True)
+    code = code.ravel()
+    # numbered so that the first posterior comes first
+    order = np.concatenate([code[:1], np.delete(np.arange(len(pairs)), code[0])])
+    place = np.empty(len(pairs), dtype=np.int64)
+    place[order] = np.arange(len(pairs))
+    known = pl.DataFrame({"product_id": outcomes["product_id"], "posterior": place[code[1:]]})
+    return pairs[order, 0], pairs[order, 1], known
 
 
 def best_odds(a: Doubles, b: Doubles, table: npt.NDArray[np.int64]) -> Doubles:

@@ -117,7 +117,7 @@ def test_products_that_were_clicked_more_are_tried_more() -> None:
     assert counts["p4"] > 10 * counts["p5"]
 
 
-def test_the_order_of_rows_and_other_customers_change_nothing() -> None:
+def test_the_order_of_rows_changes_nothing() -> None:
     places, reserve = lists(300)
     settings = ExploringSettings(explore_share=0.25)
     once = explore(places, reserve, NOTHING, settings, 1, DAY)
@@ -127,9 +127,22 @@ def test_the_order_of_rows_and_other_customers_change_nothing() -> None:
         NOTHING, settings, 1, DAY,
     )  # fmt: skip
     assert mixed.equals(once)
-    few = pl.col("customer_id") < "c00100"
-    alone = explore(places.filter(few), reserve.filter(few), NOTHING, settings, 1, DAY)
-    assert alone.equals(once.filter(few))
+
+
+def test_other_customers_change_nothing_whatever_was_clicked() -> None:
+    places, reserve = lists(300)
+    late = pl.col("customer_id") >= "c00100"
+    other = reserve.with_columns(
+        product_id=pl.when(late).then(pl.lit("q") + pl.col("product_id")).otherwise("product_id")
+    )
+    outcomes = pl.DataFrame(
+        {"product_id": ["p3", "p4", "qp4"], "shown": [900.0, 800.0, 70.0],
+         "clicked": [40.0, 50.0, 20.0]}
+    )  # fmt: skip
+    settings = ExploringSettings(explore_share=0.25)
+    both = explore(places, other, outcomes, settings, 1, DAY)
+    alone = explore(places.filter(~late), other.filter(~late), outcomes, settings, 1, DAY)
+    assert alone.equals(both.filter(~late))
 
 
 def test_another_day_or_seed_tries_at_other_places() -> None:
