@@ -21,8 +21,9 @@ from personalization_assets.identity.checks import CHECKS as IDENTITY_CHECKS
 from personalization_assets.profiles import assets as profiles
 from personalization_assets.profiles.checks import CHECKS as PROFILES_CHECKS
 from personalization_assets.recommendations import assets as recommendations
-from personalization_assets.recommendations import promotion_assets
+from personalization_assets.recommendations import list_assets, promotion_assets
 from personalization_assets.recommendations.checks import CHECKS as RECOMMENDATIONS_CHECKS
+from personalization_assets.recommendations.list_checks import CHECKS as LIST_CHECKS
 from personalization_assets.serving import assets as serving
 from personalization_assets.settings import Settings, load_settings
 from personalization_assets.sources.assets import build_source_assets
@@ -49,6 +50,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *profiles.ASSETS,
         *promotion_assets.ASSETS,
         *recommendations.ASSETS,
+        *list_assets.ASSETS,
         *emails.ASSETS,
         *feedback.ASSETS,
         *serving.ASSETS,
@@ -61,6 +63,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *IDENTITY_CHECKS,
             *PROFILES_CHECKS,
             *RECOMMENDATIONS_CHECKS,
+            *LIST_CHECKS,
             *EMAILS_CHECKS,
             *AUDITS_CHECKS,
         ],

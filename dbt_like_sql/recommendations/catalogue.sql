@@ -9,7 +9,10 @@
 -- @column product_id: Product, as the shop names it
 -- @column name: Name for people, null if the shop gives none
 -- @column category: Category, null if unknown
--- @column is_sellable: Active, launched, not excluded by the settings, and in stock (unknown stock counts as in stock)
+-- @column brand: Brand, null if unknown
+-- @column price_base: Price, null if unknown (base currency)
+-- @column is_sellable: Active, launched, in stock (setting min_stock; unknown stock counts as in stock) and not excluded (setting exclude)
+-- @column is_new: Sellable, launched within new_days, and fewer customers than of an average product had to do with it so far
 -- @column repeatable: Consumable as stated; where not stated, whether enough buyers come back for it
 -- @column recent_buyers: Customers who bought it in the popularity window (count)
 -- @column buyers: Customers who ever bought it (count)
@@ -22,11 +25,13 @@ WITH listed AS (
         product_id,
         name,
         category,
+        brand,
+        price_base,
         is_consumable,
         launched_at,
         (
             coalesce(is_active, TRUE)
-            AND coalesce(stock, 1) > 0
+            AND coalesce(stock >= CAST(getvariable('recommendations__min_stock') AS BIGINT), TRUE)
             AND coalesce(launched_at, CAST(getvariable('as_of') AS TIMESTAMP))
             <= CAST(getvariable('as_of') AS TIMESTAMP)
         ) AS is_available
@@ -39,6 +44,8 @@ sold AS (
         product_id,
         description AS name,
         CAST(NULL AS VARCHAR) AS category,
+        CAST(NULL AS VARCHAR) AS brand,
+        CAST(NULL AS DOUBLE) AS price_base,
         CAST(NULL AS BOOLEAN) AS is_consumable,
         CAST(NULL AS TIMESTAMP) AS launched_at,
         TRUE AS is_available
@@ -54,6 +61,15 @@ products AS (
     SELECT * FROM listed
     UNION ALL
     SELECT * FROM sold
+),
+
+excluded AS (
+    SELECT DISTINCT p.product_id
+    FROM products AS p
+    INNER JOIN recommendations.exclusions AS e
+        ON (e.product IS NULL OR regexp_matches(p.product_id, e.product))
+        AND (e.category IS NULL OR p.category = e.category)
+        AND (e.brand IS NULL OR p.brand = e.brand)
 ),
 
 newest AS (
@@ -96,17 +112,10 @@ known AS (
         p.product_id,
         p.name,
         p.category,
+        p.brand,
+        p.price_base,
         p.launched_at,
-        coalesce(
-            p.is_available
-            AND (
-                getvariable('recommendations__exclude_products') = ''
-                OR NOT regexp_matches(
-                    p.product_id, CAST(getvariable('recommendations__exclude_products') AS VARCHAR)
-                )
-            ),
-            FALSE
-        ) AS is_sellable,
+        coalesce(p.is_available, FALSE) AND x.product_id IS NULL AS is_sellable,
         -- Fewer than ten buyers say nothing about whether buyers come back.
         coalesce(
             p.is_consumable,
@@ -119,13 +128,23 @@ known AS (
         coalesce(d.interested, 0) AS interested
     FROM products AS p
     LEFT JOIN demand AS d ON p.product_id = d.product_id
+    LEFT JOIN excluded AS x ON p.product_id = x.product_id
 )
 
 SELECT
     product_id,
     name,
     category,
+    brand,
+    price_base,
     is_sellable,
+    coalesce(
+        is_sellable
+        AND launched_at > CAST(getvariable('as_of') AS TIMESTAMP)
+        - to_days(CAST(getvariable('recommendations__new_days') AS INTEGER))
+        AND interested < avg(interested) OVER (PARTITION BY is_sellable),
+        FALSE
+    ) AS is_new,
     repeatable,
     recent_buyers,
     buyers,

@@ -13,10 +13,8 @@ from personalization_assets.recommendations.contracts import (
     Evaluation,
     Trials,
 )
-from personalization_assets.recommendations.list_contracts import TopProducts
 from personalization_assets.sql_models import read_sql_model
 from personalization_assets.tables import Run, table_asset
-from personalization_assets.warehouse import Query
 
 
 @table_asset(
@@ -61,40 +59,6 @@ def als_model(run: Run) -> Mapping[type[pa.DataFrameModel], pl.DataFrame]:
     }
 
 
-@table_asset(
-    contract=TopProducts,
-    deps=[
-        "recommendations/als_model",
-        "recommendations/als_factors",
-        "recommendations/activity",
-        "recommendations/interactions",
-        "recommendations/catalogue",
-        "identity/links",
-        "profiles/preferences",
-        "profiles/transactions",
-    ],
-)
-def top_products(run: Run) -> Query:
-    """A list for everybody: by the current model, else by what sells."""
-    from personalization_assets.recommendations import lists, models, past, training
-
-    settings = run.settings.recommendations
-    model, version = None, lists.NO_MODEL
-    pairs = pl.DataFrame()
-    current = run.con.sql("SELECT * FROM recommendations.als_model WHERE is_current").pl()
-    if current.height:
-        version = current["model_version"][0]
-        model = models.load(run.con, version)
-        pairs = past.interactions(
-            run.con, _interactions_statement(run), model.recipe.half_life_days
-        )
-    fresh = version == training.version_of(run.con, settings, run.settings.seed)
-    run.metadata(model_version=version, model_is_fresh=fresh)
-    return lists.build(
-        run.con, run.as_of, settings, model, version, pairs, fresh, run.settings.threads
-    )
-
-
 def _standing(run: Run, model: type[pa.DataFrameModel]) -> pl.DataFrame:
     """A table of ours as it stands: it grows from version to version.
 
@@ -116,4 +80,4 @@ def _interactions_statement(run: Run) -> str:
     return read_sql_model(path).sql
 
 
-ASSETS: list[dg.AssetsDefinition] = [als_model, top_products]
+ASSETS: list[dg.AssetsDefinition] = [als_model]

@@ -26,15 +26,23 @@ CREATE OR REPLACE TABLE standardized.order_lines (
     product_id VARCHAR, description VARCHAR, quantity BIGINT, line_base DOUBLE,
     ordered_at TIMESTAMP);
 CREATE OR REPLACE TABLE standardized.products (
-    source VARCHAR, product_id VARCHAR, name VARCHAR, category VARCHAR, stock BIGINT,
-    is_consumable BOOLEAN, launched_at TIMESTAMP, is_active BOOLEAN);
+    source VARCHAR, product_id VARCHAR, name VARCHAR, category VARCHAR, brand VARCHAR,
+    price_base DOUBLE, stock BIGINT, is_consumable BOOLEAN, launched_at TIMESTAMP,
+    is_active BOOLEAN);
 CREATE OR REPLACE TABLE standardized.email_events (
     source VARCHAR, event_id VARCHAR, occurred_at TIMESTAMP, event_type VARCHAR, email VARCHAR,
     record_id VARCHAR, campaign VARCHAR, send_id VARCHAR, product_id VARCHAR, is_machine BOOLEAN);
 CREATE OR REPLACE TABLE identity.links (source VARCHAR, record_id VARCHAR, customer_id VARCHAR);
 CREATE OR REPLACE TABLE profiles.device_owners (device_id VARCHAR, customer_id VARCHAR);
-CREATE OR REPLACE TABLE profiles.preferences (customer_id VARCHAR, favourite_category VARCHAR);
-CREATE OR REPLACE TABLE profiles.transactions (customer_id VARCHAR, top_category VARCHAR);
+CREATE OR REPLACE TABLE profiles.preferences (
+    customer_id VARCHAR, favourite_category VARCHAR, categories VARCHAR[],
+    stated_categories VARCHAR[]);
+CREATE OR REPLACE TABLE profiles.transactions (
+    customer_id VARCHAR, top_category VARCHAR, top_brand VARCHAR);
+CREATE OR REPLACE TABLE profiles.attributes (customer_id VARCHAR, country VARCHAR);
+CREATE OR REPLACE TABLE profiles.places (customer_id VARCHAR, region_name VARCHAR);
+CREATE OR REPLACE TABLE recommendations.exclusions (
+    rule BIGINT, product VARCHAR, category VARCHAR, brand VARCHAR);
 """
 
 SQL_MODELS = Path(__file__).resolve().parents[2] / "dbt_like_sql"
@@ -135,4 +143,10 @@ def with_tastes(
     )  # fmt: skip
 
 
-ROOM = ("recommendations/activity", "recommendations/interactions", "recommendations/catalogue")
+ROOM = (
+    "recommendations/activity",
+    "recommendations/interactions",
+    "recommendations/catalogue",
+    "recommendations/regional_popularity",
+    "recommendations/bought_together",
+)

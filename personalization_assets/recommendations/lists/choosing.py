@@ -1,0 +1,373 @@
+"""From candidates to places: one pass over the customers, compiled.
+
+A list is filled place by place. Every fourth place, from the third on, belongs to a product to buy
+again; every fourth, from the sixth on, to a new product, as long as there are any. The other places
+go to the model's candidates by maximal marginal relevance; where these run out, to what is left to
+buy again and then to best sellers, ladder by ladder. No category or brand gets more places than its
+cap, nothing costs more than the customer's limit, nothing is shown once more that was shown too
+often. Only if that leaves a list short do these rules fall, for the places that are left: everybody
+has a full list.
+
+Method: Carbonell and Goldstein, "The Use of MMR, Diversity-Based Reranking" (1998). The worth of a
+candidate is (1 - d) x relevance - d x likeness to the most similar product listed already.
+Relevance runs from 0 for the worst to 1 for the best candidate of a customer. Likeness is the mean
+of what is known of three: same category (0 or 1), same brand (0 or 1), the model's similarity.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from personalization_assets.recommendations.lists.candidates import NEW_STEPS, STEPS
+
+AGAIN, MODEL, FIRST_STEP = 0, 1, 2
+"""Sources in the output: what was to be bought again, the model's, then one for each of `STEPS`."""
+
+LOOK_BACK = 6
+"""So many of a customer's products, by weight, can be named as the reason."""
+
+ALIKE = 0.2
+"""Likeness by the model from which one product may be named as the reason for another."""
+
+KEPT_RUNGS = 1000
+"""Caps and limit are kept among so many best sellers of a ladder: the search for one that still
+fits must end where a single brand is nearly the whole shop."""
+
+_STEPS = len(STEPS)
+
+
+class Shop(NamedTuple):
+    """Products by their code. Whole numbers are int64, here and below."""
+
+    category: Any
+    """-1 unknown"""
+    brand: Any
+    """-1 unknown"""
+    price: Any
+    """float32, 0 unknown"""
+    ladder_start: Any
+    ladder_product: Any
+    ladder_score: Any
+    alike_start: Any
+    """Rows are products, sorted within a row; all empty without a model"""
+    alike_other: Any
+    alike_score: Any
+    """float32, 0 to 1"""
+
+
+class People(NamedTuple):
+    """A batch of customers; `<x>_start` are the row starts of the columns that follow it."""
+
+    model_start: Any
+    model_product: Any
+    model_score: Any
+    """float32, best first within a row"""
+    again_start: Any
+    again_product: Any
+    again_score: Any
+    barred_start: Any
+    barred_product: Any
+    tired_start: Any
+    """Products shown to the customer often enough"""
+    tired_product: Any
+    pair_start: Any
+    pair_product: Any
+    pair_weight: Any
+    steps: Any
+    """Customers x `STEPS`: ladders, -1 where there is none"""
+    spread: Any
+    price_limit: Any
+    """float32, infinite without a limit"""
+    stated: Any
+    """bool, customers x categories: said to be liked"""
+
+
+class Rules(NamedTuple):
+    """Settings of lists; caps are at least 1."""
+
+    length: int
+    category_cap: int
+    brand_cap: int
+    repeat_cap: int
+    diversity: float
+    stated_boost: float
+    new_places: int
+    reserve: int
+    """So many of the model's candidates that fit but are not listed are given too"""
+
+
+class Lists(NamedTuple):
+    """Customers x places, in list order; `product` is -1 where nothing was left."""
+
+    product: Any
+    source: Any
+    score: Any
+    relaxed: Any
+    because: Any
+    """The customer's product to name as the reason, the product itself, or -1"""
+    reserve_product: Any
+    """The model's next best, customers x reserve, -1 where there are fewer"""
+    reserve_score: Any
+    reserve_because: Any
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def choose(shop: Shop, people: People, rules: Rules) -> Lists:
+    """Fill the lists of a batch. Nobody's list depends on who else is in the batch."""
+    rows, length = len(people.spread), rules.length
+    product = np.full((rows, length), -1, dtype=np.int64)
+    source = np.zeros((rows, length), dtype=np.int8)
+    score = np.zeros((rows, length), dtype=np.float64)
+    relaxed = np.zeros((rows, length), dtype=np.bool_)
+    because = np.full((rows, length), -1, dtype=np.int64)
+    next_rung = np.zeros(_STEPS, dtype=np.int64)
+    reserve_product = np.full((rows, rules.reserve), -1, dtype=np.int64)
+    reserve_score = np.zeros((rows, rules.reserve), dtype=np.float64)
+    reserve_because = np.full((rows, rules.reserve), -1, dtype=np.int64)
+    for row in range(rows):
+        first, last = people.model_start[row], people.model_start[row + 1]
+        relevance = _relevance(shop, people, rules, row)
+        likeness = np.zeros(last - first, dtype=np.float32)
+        heaviest = _heaviest(people, row)
+        repeats = np.zeros(last - first, dtype=np.bool_)
+        for i in range(people.again_start[row], people.again_start[row + 1]):
+            repeats |= people.model_product[first:last] == people.again_product[i]
+        size = new = again = 0
+        for attempt in range(2):
+            free = attempt == 1
+            next_again = people.again_start[row]
+            next_rung[:] = 0
+            while size < length:
+                listed = product[row, :size]
+                chosen, kind, worth = -1, AGAIN, 0.0
+                may_repeat = free or again < rules.repeat_cap
+                if may_repeat and size % 4 == 2 and again <= size // 4:
+                    chosen, worth, next_again = _again(
+                        shop, people, rules, row, listed, free, next_again
+                    )
+                if chosen < 0 and size % 4 == 1 and size > 4 and new < rules.new_places:
+                    chosen, kind, worth = _down_the_ladders(
+                        shop, people, rules, row, listed, free, next_rung, 0, NEW_STEPS
+                    )
+                    new += chosen >= 0
+                if chosen < 0:
+                    place = _best_candidate(
+                        shop,
+                        people,
+                        rules,
+                        row,
+                        listed,
+                        free,
+                        relevance,
+                        likeness,
+                        repeats,
+                        may_repeat,
+                    )
+                    if place >= 0:
+                        kind = AGAIN if repeats[place] else MODEL
+                        chosen = people.model_product[first + place]
+                        worth = float(people.model_score[first + place])
+                if chosen < 0 and may_repeat:
+                    kind = AGAIN
+                    chosen, worth, next_again = _again(
+                        shop, people, rules, row, listed, free, next_again
+                    )
+                if chosen < 0:
+                    chosen, kind, worth = _down_the_ladders(
+                        shop, people, rules, row, listed, free, next_rung, NEW_STEPS, _STEPS
+                    )
+                if chosen < 0:
+                    break
+                product[row, size], source[row, size] = chosen, kind
+                score[row, size], relaxed[row, size] = worth, free
+                if kind == MODEL:
+                    because[row, size] = _because(shop, people, row, chosen, heaviest)
+                again += kind == AGAIN
+                size += 1
+                if rules.diversity > 0:
+                    for i in range(last - first):
+                        alike = _likeness(shop, people.model_product[first + i], chosen)
+                        likeness[i] = max(likeness[i], alike)
+        more, listed, strict = 0, product[row, :size], np.bool_(False)
+        for i in range(first, last):
+            chosen = people.model_product[i]
+            if (
+                more < rules.reserve
+                and not repeats[i - first]
+                and _fits(shop, people, rules, row, listed, strict, chosen)
+            ):
+                reserve_product[row, more] = chosen
+                reserve_score[row, more] = people.model_score[i]
+                reserve_because[row, more] = _because(shop, people, row, chosen, heaviest)
+                more += 1
+    return Lists(
+        product, source, score, relaxed, because, reserve_product, reserve_score, reserve_because
+    )
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _relevance(shop: Shop, people: People, rules: Rules, row: int) -> Any:
+    """Scores of the model's candidates from 0 to 1, and more in categories said to be liked."""
+    first, last = people.model_start[row], people.model_start[row + 1]
+    relevance = np.zeros(last - first, dtype=np.float32)
+    if last > first:
+        most, least = people.model_score[first], people.model_score[last - 1]
+        for i in range(last - first):
+            if most > least:
+                relevance[i] = (people.model_score[first + i] - least) / (most - least)
+            category = shop.category[people.model_product[first + i]]
+            if category >= 0 and people.stated[row, category]:
+                relevance[i] += rules.stated_boost
+    return relevance
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _best_candidate(
+    shop: Shop, people: People, rules: Rules, row: int, listed: Any, free: bool,
+    relevance: Any, likeness: Any, repeats: Any, may_repeat: bool,
+) -> int:  # fmt: skip
+    """Place among the model's candidates of the one worth most, -1 if none is left."""
+    first, best, most = people.model_start[row], -1, -np.inf
+    for i in range(len(relevance)):
+        worth = (1 - rules.diversity) * relevance[i] - rules.diversity * likeness[i]
+        if repeats[i] and not may_repeat:
+            continue
+        if worth > most and _fits(
+            shop, people, rules, row, listed, free, people.model_product[first + i]
+        ):
+            best, most = i, worth
+    return best
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _again(
+    shop: Shop, people: People, rules: Rules, row: int, listed: Any, free: bool,
+    start: int,
+) -> tuple[int, float, int]:  # fmt: skip
+    """The next product to buy again, its score, and where to go on."""
+    for i in range(start, people.again_start[row + 1]):
+        product = people.again_product[i]
+        if _fits(shop, people, rules, row, listed, free, product):
+            return product, people.again_score[i], i + 1
+    return -1, 0.0, people.again_start[row + 1]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _down_the_ladders(
+    shop: Shop, people: People, rules: Rules, row: int, listed: Any, free: bool,
+    next_rung: Any, first_step: int, last_step: int,
+) -> tuple[int, int, float]:  # fmt: skip
+    """The next product of the ladders, its source and score. `next_rung` remembers where each is.
+
+    Ladders of new products are gone down from the customer's own rung on, and round.
+    """
+    for step in range(first_step, last_step):
+        ladder = people.steps[row, step]
+        if ladder < 0:
+            continue
+        bottom = shop.ladder_start[ladder]
+        rungs = shop.ladder_start[ladder + 1] - bottom
+        spread = people.spread[row] if step < NEW_STEPS else 0
+        deepest = rungs if free else min(rungs, KEPT_RUNGS)
+        while next_rung[step] < deepest:
+            rung = bottom + (next_rung[step] + spread) % rungs
+            next_rung[step] += 1
+            product = shop.ladder_product[rung]
+            if _fits(shop, people, rules, row, listed, free, product):
+                return product, FIRST_STEP + step, shop.ladder_score[rung]
+    return -1, 0, 0.0
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fits(
+    shop: Shop, people: People, rules: Rules, row: int, listed: Any, free: bool,
+    product: int,
+) -> bool:  # fmt: skip
+    """Whether a product may take the next place; `free` of the rules that fall last."""
+    category, brand = shop.category[product], shop.brand[product]
+    same_category = same_brand = 0
+    for other in listed:
+        if other == product:
+            return False
+        same_category += category >= 0 and shop.category[other] == category
+        same_brand += brand >= 0 and shop.brand[other] == brand
+    if not free and (
+        same_category >= rules.category_cap
+        or same_brand >= rules.brand_cap
+        or shop.price[product] > people.price_limit[row]
+        or _place(people.tired_product, people.tired_start, row, product) >= 0
+    ):
+        return False
+    return bool(_place(people.barred_product, people.barred_start, row, product) < 0)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _likeness(shop: Shop, one: int, other: int) -> float:
+    """How alike two products are, 0 to 1: see the top of this file."""
+    total, known = 0.0, 0
+    if shop.category[one] >= 0 and shop.category[other] >= 0:
+        total += shop.category[one] == shop.category[other]
+        known += 1
+    if shop.brand[one] >= 0 and shop.brand[other] >= 0:
+        total += shop.brand[one] == shop.brand[other]
+        known += 1
+    if len(shop.alike_other):
+        total += _alike_by_model(shop, one, other)
+        known += 1
+    return total / known if known else 0.0
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _alike_by_model(shop: Shop, one: int, other: int) -> float:
+    """The model's similarity, 0 where neither is among the nearest of the other."""
+    there = _place(shop.alike_other, shop.alike_start, one, other)
+    back = _place(shop.alike_other, shop.alike_start, other, one)
+    return max(
+        shop.alike_score[there] if there >= 0 else 0.0, shop.alike_score[back] if back >= 0 else 0.0
+    )
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _heaviest(people: People, row: int) -> Any:
+    """The customer's products of the largest weights, largest first, at most `LOOK_BACK`."""
+    first, last = people.pair_start[row], people.pair_start[row + 1]
+    places = np.zeros(min(LOOK_BACK, last - first), dtype=np.int64)
+    size = 0
+    for i in range(first, last):
+        weight = people.pair_weight[i]
+        if size == len(places) and weight <= people.pair_weight[places[size - 1]]:
+            continue
+        size = min(size + 1, len(places))
+        spot = size - 1
+        while spot > 0 and people.pair_weight[places[spot - 1]] < weight:
+            places[spot] = places[spot - 1]
+            spot -= 1
+        places[spot] = i
+    return people.pair_product[places]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _because(shop: Shop, people: People, row: int, product: int, heaviest: Any) -> int:
+    """The product itself where the customer had to do with it, else what is most like it."""
+    if _place(people.pair_product, people.pair_start, row, product) >= 0:
+        return product
+    nearest, most = -1, ALIKE
+    for theirs in heaviest:
+        alike = _alike_by_model(shop, product, theirs)
+        if alike >= most and (nearest < 0 or alike > most):
+            nearest, most = theirs, alike
+    return nearest
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _place(values: Any, starts: Any, row: int, value: int) -> int:
+    """Where a value is in a row of sorted values, -1 if it is not there."""
+    low, high = starts[row], starts[row + 1]
+    while low < high:
+        middle = (low + high) // 2
+        if values[middle] < value:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < starts[row + 1] and values[low] == value else -1
