@@ -3,19 +3,24 @@
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
 from personalization_assets.cli import main
+from personalization_assets.recommendations.assets import als_model
 from personalization_assets.recommendations.checks import (
     current_version_is_fresh,
     promoted_version_is_current,
 )
 from personalization_assets.recommendations.evaluation_page import History
+from personalization_assets.recommendations.promotion_assets import promotions
 from personalization_assets.recommendations.promotions import FILE, read_promotions
-from personalization_assets.settings import Settings
+from personalization_assets.settings import Settings, load_settings
+from personalization_assets.tables import Clock
 from personalization_assets.warehouse import Warehouse
+from personalization_tests.recommendations import shop
 from personalization_tests.recommendations.version_history import history, version, write
 
 KEPT = (2, 3, 4)
@@ -124,6 +129,45 @@ def test_without_a_warehouse_every_command_says_what_to_do(
         result = run(*command)
         assert result.exit_code == 1
         assert "run `personalize run` first" in result.output
+
+
+def train(folder: Path, **settings: object) -> str:
+    """Run what decides about versions in Dagster, and say which version is current."""
+    recommender = {"tune": False, "algorithms": ["als"], "bootstrap_samples": 50, **settings}
+    made = load_settings(data_dir=folder, recommendations=recommender)
+    result = dg.materialize(
+        [promotions, als_model],
+        resources={
+            "warehouse": Warehouse(database=str(made.warehouse_file)),
+            "clock": Clock(as_of=shop.AS_OF.isoformat()),
+            "settings": made,
+        },
+    )
+    assert result.success
+    with duckdb.connect(str(made.warehouse_file), read_only=True) as con:
+        rows = con.execute("SELECT model_version FROM recommendations.als_model WHERE is_current")
+        return str(rows.fetchall()[0][0])
+
+
+def test_a_promotion_is_obeyed_by_the_runs_that_follow_until_it_is_withdrawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERSONALIZE_DATA_DIR", str(tmp_path))
+    con = shop.connect()
+    shop.with_tastes(con, people=120)
+    shop.build(con, *shop.ROOM)
+    con.execute(f"ATTACH '{tmp_path / 'warehouse.duckdb'}' AS file")
+    con.execute("COPY FROM DATABASE memory TO file")
+    con.close()
+
+    first = train(tmp_path, factors=8)
+    second = train(tmp_path, factors=9)
+    assert first != second
+    run("promote", "1", "--author", "ann")
+    assert train(tmp_path, factors=10) == first  # the third is trained and judged, but it waits
+    assert run("versions").output.splitlines()[3].startswith("3 ")
+    run("unpin")
+    assert train(tmp_path, factors=10) not in (first, second)
 
 
 def checked(check: dg.AssetChecksDefinition, folder: Path) -> dg.AssetCheckResult:
