@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from personalization_assets.recommendations.judging import EVALUATION_SCHEMA, Values, resampled
+from personalization_assets.recommendations.bootstrap import Values, resampled
+from personalization_assets.recommendations.judging import EVALUATION_SCHEMA
 from personalization_assets.recommendations.settings import RecommendationsSettings
 
 RUNNING = "running"

@@ -7,7 +7,7 @@ Four measures say how well lists foresee purchases (recall, ndcg, map, hit_rate)
 they are like: novelty and calibration per customer, coverage and gini of all lists together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from personalization_assets.recommendations.bootstrap import Values, bounds
 from personalization_assets.recommendations.matrix import (
     Floats,
     Matrix,
@@ -29,15 +30,11 @@ METRICS = ("recall", "ndcg", "map", "hit_rate")
 OF_ALL_LISTS = ("coverage", "gini")
 """Metrics with one value for all customers together; the others have one per customer."""
 SEGMENTS = ("all", "new", "light", "heavy")
-AT_ONCE = 5_000_000
-"""Draws of a bootstrap that are in memory together."""
 HARDLY_KNOWN = 2
 """A customer with at most so many known products is `new`."""
 UNLIKE = 0.01
 """Share of the history that calibration mixes into a list, Steck's alpha: keeps it finite."""
 TARGETS = ("new", "all")
-
-Values = npt.NDArray[np.float64]
 
 Scores = dict[tuple[str, int], Values]
 """One value per judged customer, by metric and cut-off; a single one for `OF_ALL_LISTS`.
@@ -128,6 +125,19 @@ def split(
         popularity(sellers["latest"]),
         labels["code"].fill_null(-1).to_numpy().astype(np.int32),
     )
+
+
+def sampled(pairs: pl.DataFrame, most: int) -> pl.DataFrame:
+    """The pairs of as many customers as have at most so many together, chosen by a hash of the id.
+
+    A customer is in with everything or not at all, and stays in from day to day.
+    """
+    if pairs.height <= most:
+        return pairs
+    sizes = pairs.group_by("customer_id").len().sort("customer_id")
+    order = np.argsort(als.start_factors(sizes["customer_id"], 1, seed=0)[:, 0], kind="stable")
+    inside = sizes[order].filter(pl.col("len").cum_sum() <= most)
+    return pairs.join(inside, on="customer_id", how="semi")
 
 
 @dataclass(frozen=True)
@@ -298,40 +308,6 @@ EVALUATION_SCHEMA: dict[str, Any] = {
     "high": pl.Float64,
 }
 """Columns of `recommendations.evaluation`."""
-
-
-def bounds(values: Sequence[Values], samples: int, seed: int) -> list[tuple[float, float]]:
-    """Bootstrap bounds (2.5 % and 97.5 %) of means over customers; the same resamples for all.
-
-    Customers whose value is nan are left out of that mean.
-    """
-    if not values or not len(values[0]):
-        return [(0.0, 0.0) for _ in values]
-    low, high = np.nanquantile(resampled(values, samples, seed), [0.025, 0.975], axis=0)
-    return list(zip(low.tolist(), high.tolist(), strict=True))
-
-
-def resampled(values: Sequence[Values], samples: int, seed: int) -> Values:
-    """Means of bootstrap resamples of the customers: one row per sample, one column per series."""
-    stacked = np.column_stack(values)
-    customers = len(stacked)
-    there = ~np.isnan(stacked)
-    both = np.hstack([np.where(there, stacked, 0.0), there.astype(np.float64)])
-    chance = np.random.default_rng(seed)
-    means = []
-    for size in _pieces(samples, max(1, AT_ONCE // customers)):
-        drawn = chance.integers(customers, size=(size, customers))
-        drawn += customers * np.arange(size)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=size * customers).reshape(size, customers)
-        sums, counts = np.hsplit(times.astype(np.float64) @ both, 2)
-        means.append(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))
-    found: Values = np.vstack(means)
-    return found
-
-
-def _pieces(total: int, most: int) -> list[int]:
-    """`total` in parts of at most `most`: resamples of many customers have to fit in memory."""
-    return [min(most, total - done) for done in range(0, total, most)]
 
 
 def _novelty(shown: pl.DataFrame, known: Background, customers: int) -> Values:

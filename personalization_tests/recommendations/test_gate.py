@@ -7,9 +7,9 @@ import pytest
 
 from personalization_assets.contracts import contract_of
 from personalization_assets.recommendations import gate
+from personalization_assets.recommendations.bootstrap import Values
 from personalization_assets.recommendations.contracts import Evaluation
 from personalization_assets.recommendations.gate import Verdict
-from personalization_assets.recommendations.judging import Values
 from personalization_assets.recommendations.settings import RecommendationsSettings
 
 SETTINGS = RecommendationsSettings()
