@@ -239,7 +239,7 @@ def _rows_sql(brand: Brand, variant: str, names: Sequence[str]) -> tuple[str, di
             SELECT c.send_id, list(e.entry::INTEGER ORDER BY c.position, c.product_id) AS entries,
                    count(*) AS size, sum(c.quantity)::BIGINT AS quantity,
                    sum(c.quantity * m.price ORDER BY c.position, c.product_id) AS total,
-                   bool_and(c.source IN ('bestseller', 'popular')) AS bestsellers
+                   bool_and(c.source IN ('bestseller', 'popular', 'region')) AS bestsellers
             FROM {TABLE[block]} c JOIN mail_entries_{block} e ON {same}
             JOIN mail_products m ON m.product_id = c.product_id
             GROUP BY 1"""

@@ -40,7 +40,7 @@ PRODUCT = pa.struct(
         _always("position", pa.int64()),
         _always("few_left", pa.bool_()),
         _always("is_new", pa.bool_()),
-        _always("source", TEXT),  # als | repeat | category | popular | bestseller
+        _always("source", TEXT),  # one of top_products, or bestseller
         pa.field("reason", TEXT),
         pa.field("because", TEXT),  # name of the product that led here
     ]
