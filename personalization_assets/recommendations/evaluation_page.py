@@ -200,7 +200,8 @@ def _head(history: History, current: Mapping[str, Any] | None) -> str:
     )
     note = html.escape(current["verdict"])
     for row in holds.to_dicts():
-        words = f"Promoted by {row['author'] or 'somebody'} on {row['promoted_at']:%Y-%m-%d}"
+        words = f"Promoted by {row['author'] or 'somebody'}"
+        words += f" on {row['promoted_at']:%Y-%m-%d}" if row["promoted_at"] else ""
         words += f": {row['reason']}. " if row["reason"] else ". "
         note = html.escape(words + "It makes the lists until that is withdrawn.")
     return (

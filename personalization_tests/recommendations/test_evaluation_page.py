@@ -80,6 +80,15 @@ def test_who_promoted_a_version_and_why_is_said_and_cannot_become_markup() -> No
     assert "promoted" in words(text).split("Verdicts")[1]
 
 
+def test_a_promotion_written_by_hand_may_lack_author_and_time() -> None:
+    made = history(promoted=2)
+    bare = made.promotions.with_columns(
+        author=pl.lit(None, pl.String), promoted_at=pl.lit(None, pl.Datetime("us"))
+    )
+    text = page(History(made.models, made.evaluation, made.trials, bare))
+    assert "Promoted by somebody. It makes the lists until that is withdrawn." in text
+
+
 def test_the_same_tables_give_the_same_page() -> None:
     assert page(history()) == page(history())
 
