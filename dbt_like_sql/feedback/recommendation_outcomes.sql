@@ -26,6 +26,7 @@
 -- @column segment: new, light or heavy: no order, fewer than feedback.heavy_orders, or more, when the mail was made
 -- @column propensity: Probability with which the product came to stand at its rank
 -- @column explored: Whether the place was one that tries near ties
+-- @column made_at: Time of the run that made the mail (UTC)
 -- @column sent_at: When the mail was to be sent (UTC)
 -- @column arrived: Whether the mail arrived, as far as anybody knows
 -- @column counts: Whether the place is counted: arrived, reported on, and its window is over
@@ -209,6 +210,7 @@ SELECT
     END AS segment,
     s.propensity,
     s.explored,
+    s.as_of AS made_at,
     s.sent_at,
     m.arrived,
     (
