@@ -22,14 +22,6 @@ from personalization_assets.warehouse import Query
 LOOKED_THROUGH = 512
 """Mails of a variant whose links are read."""
 
-ODDS = {
-    "recommendation_id": "VARCHAR",
-    "reason_code": "VARCHAR",
-    "propensity": "DOUBLE",
-    "explored": "BOOLEAN",
-}
-"""Columns of top_products that say how a product came to its place."""
-
 
 def prepare(con: duckdb.DuckDBPyConnection) -> None:
     """An empty temporary table for the places of this run."""
@@ -53,10 +45,6 @@ def note(con: duckdb.DuckDBPyConnection, templates: MailTemplates, parts: Sequen
     if not parts:
         return
     mails = select_mails(parts)
-    known = {row[0] for row in con.execute("DESCRIBE recommendations.top_products").fetchall()}
-    odds = ", ".join(
-        f"t.{name}" if name in known else f"NULL::{kind} AS {name}" for name, kind in ODDS.items()
-    )
     con.execute(
         f"""
         INSERT INTO mail_places BY NAME
@@ -67,9 +55,6 @@ def note(con: duckdb.DuckDBPyConnection, templates: MailTemplates, parts: Sequen
             SELECT DISTINCT unnest(regexp_extract_all(
                 mail, 'utm_content=products-(\\d+)', 1))::BIGINT AS position
             FROM looked_through
-        ), listed AS (
-            SELECT t.customer_id, t.product_id, t.rank, t.model_version, {odds}
-            FROM recommendations.top_products t SEMI JOIN mail_sends USING (customer_id)
         )
         SELECT i.send_id, i.position, i.product_id, s.customer_id,
                $campaign AS campaign, $variant AS variant, t.rank,
@@ -82,8 +67,8 @@ def note(con: duckdb.DuckDBPyConnection, templates: MailTemplates, parts: Sequen
         JOIN mail_sends s USING (send_id)
         JOIN linked USING (position)
         JOIN ({mails}) m ON m.send_id = i.send_id AND m.status = 'rendered'
-        LEFT JOIN listed t ON t.customer_id = s.customer_id AND t.product_id = i.product_id
-            AND i.source <> 'bestseller'
+        LEFT JOIN recommendations.top_products t ON t.customer_id = s.customer_id
+            AND t.product_id = i.product_id AND i.source <> 'bestseller'
         """,
         {"campaign": templates.campaign.name, "variant": templates.variant.name},
     )

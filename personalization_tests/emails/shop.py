@@ -71,7 +71,8 @@ CREATE TABLE recommendations.top_products AS
 SELECT customer_id, r.rank::BIGINT AS rank, 'P' || ((p.i * 7 + r.rank * 3) % 60) AS product_id,
        ['als', 'repeat', 'category'][1 + r.rank % 3] AS source, NULL::VARCHAR AS reason,
        CASE WHEN r.rank % 3 = 0 THEN 'P' || (p.i % 60) END AS because_product_id,
-       'm1' AS model_version
+       'm1' AS model_version, md5(customer_id || r.rank) AS recommendation_id,
+       'picked' AS reason_code, 1 - r.rank / 100 AS propensity, r.rank % 4 = 0 AS explored
 FROM (SELECT *, row_number() OVER (ORDER BY customer_id) - 1 AS i FROM profiles.golden_profiles) p,
      range(1, 11) r(rank)
 WHERE p.i % 6 <> 0;
