@@ -68,6 +68,7 @@ def customer_products(run: Run) -> Query:
         dg.AssetKey(["serving", "customer_products"]),
         dg.AssetKey(["emails", "deliveries"]),
         dg.AssetKey(["feedback", "performance"]),
+        dg.AssetKey(["feedback", "retraining_signals"]),
     ],
     owners=["team:data"],
     kinds={"duckdb", "file"},
