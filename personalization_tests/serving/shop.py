@@ -60,7 +60,7 @@ CREATE TABLE serving.customer_products AS
 SELECT format('c_{{:04d}}', c) AS customer_id,
     format('P{{:03d}}', (c % 3) + 3 * ((c * 7 + k * k) % ({products} // 3))) AS product_id,
     sum(1.0 + k) AS weight, bool_or(k = 0) AS barred
-FROM range({customers} - 1) a(c), range(6) b(k) GROUP BY ALL;
+FROM range({customers} - 1) a(c), range(6) b(k) GROUP BY ALL ORDER BY ALL;
 """
 
 

@@ -51,18 +51,22 @@ class Ladder:
 
     async def _climb(self, publication: Publication, asked: Asked) -> Found:
         may = choosing.allowed(publication, asked)
-        best = choosing.popular(publication, asked.n, may, asked.category)
-        if asked.customer < 0:
-            return Found(best, "popular", "unknown_customer")
-        if not publication.agreed[asked.customer]:
-            return Found(best, "popular", "no_consent")
-        listed = choosing.published(publication, asked, may)
-        wanted = self._settings.live == "always" or asked.has_context or len(listed) < asked.n
-        live: list[Choice] = []
         cause = None
-        if wanted:
+        if asked.customer < 0:
+            cause = "unknown_customer"
+        elif not publication.agreed[asked.customer]:
+            cause = "no_consent"
+        if cause:
+            best = choosing.popular(publication, asked.n, may, asked.category)
+            return Found(best, "popular", cause)
+        listed = choosing.published(publication, asked, may)
+        live: list[Choice] = []
+        if self._settings.live == "always" or asked.has_context or len(listed) < asked.n:
             live, cause = await self._live(publication, asked, may)
-        choices = choosing.filled(asked.n, live, listed, best)
+        choices = choosing.filled(asked.n, live, listed)
+        if len(choices) < asked.n:
+            best = choosing.popular(publication, asked.n, may, asked.category)
+            choices = choosing.filled(asked.n, choices, best)
         if live:
             return Found(choices, "live", None)
         if listed:

@@ -52,6 +52,12 @@ NO_MODEL = "none"
 
 FACTOR_MODELS = ("als",)
 
+KEPT = "128MB"
+"""What DuckDB may keep of the file in memory once it is read: profiles are looked up in it"""
+
+PLACES = 1_000_000
+"""More than any list has places; makes one number of an owner and a place"""
+
 
 def load(path: Path, settings: ServingSettings) -> Publication:
     """Read the publication at a path.
@@ -71,7 +77,9 @@ def load(path: Path, settings: ServingSettings) -> Publication:
         con.execute("SET enable_progress_bar = false")
         con.execute(f"ATTACH {quoted(str(path))} AS published (READ_ONLY)")
         _check(con, path, settings)
-        return _read(con, identity)
+        publication = _read(con, identity)
+        con.execute(f"SET memory_limit = '{KEPT}'")
+        return publication
     except BaseException:
         con.close()
         raise
@@ -107,7 +115,7 @@ def _read(con: duckdb.DuckDBPyConnection, identity: Identity) -> Publication:
         """
         CREATE TEMP TABLE customers AS
         SELECT customer_id, rowid AS place, coalesce(consent_personalisation, false) AS agreed,
-            CAST(row_number() OVER (ORDER BY customer_id) - 1 AS INTEGER) AS code
+            row_number() OVER (ORDER BY customer_id) - 1 AS code
         FROM published.profiles.golden_profiles
         """
     )
@@ -146,7 +154,7 @@ def _products(con: duckdb.DuckDBPyConnection) -> Products:
         """
         CREATE TEMP TABLE products AS
         SELECT c.*, s.brand, s.price_base AS price, s.url, s.image_url,
-            CAST(row_number() OVER (ORDER BY c.product_id) - 1 AS INTEGER) AS code
+            row_number() OVER (ORDER BY c.product_id) - 1 AS code
         FROM (
             SELECT product_id, name, category, coalesce(is_sellable, false) AS is_sellable,
                 popularity_rank
@@ -207,23 +215,22 @@ def _lists(
     )
     types = {"product": np.int32, "score": np.float32, "source": np.uint8, "reason": np.int32}
     for_customers = f"""
-        SELECT o.code AS owner, p.code AS product, t.score, s.code AS source,
-            coalesce(r.code, -1) AS reason
+        SELECT o.code AS owner, o.code * {PLACES} + t.rank AS place, p.code AS product,
+            CAST(t.score AS FLOAT) AS score, s.code AS source, coalesce(r.code, -1) AS reason
         FROM {listed} AS t
         INNER JOIN customers AS o ON t.customer_id = o.customer_id
         INNER JOIN products AS p ON t.product_id = p.product_id
         INNER JOIN sources AS s ON t.source = s.source
         LEFT JOIN reasons AS r ON t.reason = r.reason
-        ORDER BY owner, t.rank
     """
     for_products = f"""
-        SELECT o.code AS owner, p.code AS product, t.score, s.code AS source, -1 AS reason
+        SELECT o.code AS owner, o.code * {PLACES} + t.rank AS place, p.code AS product,
+            CAST(t.score AS FLOAT) AS score, s.code AS source, -1 AS reason
         FROM {similar} AS t
         INNER JOIN products AS o ON t.product_id = o.product_id
         INNER JOIN products AS p ON t.similar_product_id = p.product_id
         INNER JOIN sources AS s ON t.source = s.source
         WHERE p.is_sellable
-        ORDER BY owner, t.rank
     """
     mine, found = entries(con, for_customers, customers, types)
     theirs, alike = entries(con, for_products, products, types)
@@ -239,11 +246,11 @@ def _interactions(con: duckdb.DuckDBPyConnection, customers: int) -> Interaction
     slices, arrays = entries(
         con,
         """
-        SELECT o.code AS owner, p.code AS product, w.weight, w.barred
+        SELECT o.code AS owner, o.code AS place, p.code AS product,
+            CAST(w.weight AS FLOAT) AS weight, w.barred
         FROM published.serving.customer_products AS w
         INNER JOIN customers AS o ON w.customer_id = o.customer_id
         INNER JOIN products AS p ON w.product_id = p.product_id
-        ORDER BY owner, product
         """,
         customers,
         {"product": np.int32, "weight": np.float32, "barred": np.bool_},
