@@ -1,9 +1,11 @@
 """Places of a list that try a near tie, and the odds at which they do.
 
 A model that only ever shows its own best never hears of anything else. So one place in some lists
-goes to a product that the model likes almost as much, chosen by Thompson sampling (Thompson 1933;
-Chapelle and Li 2011, "An empirical evaluation of Thompson sampling"): each product is drawn as
-often as it is likely to be the best of those that compete, given what they were clicked.
+goes to a product that the model likes almost as much: one from further down the list, and the two
+change places, or one that is not on it. It is chosen by Thompson sampling (Thompson 1933; Chapelle
+and Li 2011, "An empirical evaluation of Thompson sampling"): each product is drawn as often as it
+is likely to be the best of those that compete, given what they were clicked. Products that change
+places also tell how often each place is looked at (`feedback/examination.py`).
 
 Thompson sampling usually draws a click rate per product and takes the largest; the odds of the
 result are then unknown, and estimates have to be logged. Here the probability of being the best is
@@ -28,6 +30,7 @@ import polars as pl
 from personalization_assets.recommendations.exploring_settings import ExploringSettings
 
 Doubles = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
 
 CELLS = 64
 """Steps of the integral over click rates."""
@@ -45,8 +48,8 @@ def explore(
 ) -> pl.DataFrame:
     """The same places, in some of them another product, with `explored` and `propensity`.
 
-    Scores are compared within a customer and source only. With probability `explore_share` x places
-    a list tries at one of the places that have near ties in the reserve, each as likely as the
+    Scores are compared within a customer and source only. With probability `explore_share` x its
+    first places a list tries at one of those that have near ties below them, each as likely as the
     others. At such a place the products compete; the one that stood there may win.
 
     Args:
@@ -61,8 +64,9 @@ def explore(
 
     Returns:
         `places`, ordered by customer_id and rank, with two columns more. explored: whether the
-        place was one that tries. propensity: the probability with which this product came to stand
-        at this place, over all that chance could have done; 1 where nothing could.
+        place was one that tries, or gave its product to one. propensity: the probability with which
+        this product came to stand at this place, over all that chance could have done; 1 where
+        nothing could. What belongs to a product comes along with it.
     """
     ordered = places.sort("customer_id", "rank").with_columns(
         explored=pl.lit(False), propensity=pl.lit(1.0)
@@ -72,18 +76,27 @@ def explore(
         return ordered
     slate = _slates(ties, outcomes, settings)
     chosen, chance = _chosen_places(slate, ordered, settings, seed, as_of)
-    odds = slate.odds
-    stays = 1 - chance + chance * odds[:, 0]
-    winner = np.zeros(len(chance), dtype=np.int64)
-    winner[chosen.rows] = _drawn(odds[chosen.rows], chosen.second)
-    swapped = np.flatnonzero(winner > 0)
-    explored = np.zeros(len(chance), dtype=bool)
-    explored[chosen.rows] = True
-    stays[swapped] = chance[swapped] * odds[swapped, winner[swapped]]
-    drawn = pl.DataFrame(
-        {"place": slate.place, "winner": winner, "_explored": explored, "_propensity": stays}
+    moves = chance[:, None] * slate.odds
+    stays = np.ones(ordered.height)
+    np.subtract.at(stays, slate.place, moves[:, 1:].sum(axis=1))
+    partner = slate.other >= 0
+    np.subtract.at(stays, slate.other[partner], moves[partner])
+    explored = np.zeros(ordered.height, dtype=bool)
+    explored[slate.place[chosen.rows]] = True
+    winner = _drawn(slate.odds[chosen.rows], chosen.second)
+    rows, winner = chosen.rows[winner > 0], winner[winner > 0]
+    place, other = slate.place[rows], slate.other[rows, winner]
+    stays[place] = moves[rows, winner]
+    swapped = other >= 0
+    stays[other[swapped]] = stays[place[swapped]]
+    explored[other[swapped]] = True
+    # where each place's product comes from: a row of the list, or beyond its end one of the reserve
+    origin = np.arange(ordered.height)
+    origin[place] = np.where(swapped, other, ordered.height + slate.spare[rows, winner])
+    origin[other[swapped]] = place[swapped]
+    return _moved(ordered, reserve, origin).with_columns(
+        explored=pl.Series(explored), propensity=pl.Series(stays)
     )
-    return _swap_in(ordered, reserve, ties, drawn)
 
 
 def outcomes_of(con: Any) -> pl.DataFrame:
@@ -108,53 +121,74 @@ def outcomes_of(con: Any) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Slates:
-    """Places that can try, and the odds of their competitors; column 0 is who stands there."""
+    """Places that can try, and who competes; column 0 is who stands there, -1 is nobody."""
 
-    place: npt.NDArray[np.int64]
+    place: Codes
+    """Rows of the places"""
+    other: Codes
+    """Rows of the places that competitors stand at"""
+    spare: Codes
+    """Rows of the reserve that competitors are"""
     odds: Doubles
+    """Of each competitor to be drawn"""
 
 
 @dataclass(frozen=True)
 class _Chosen:
     """Rows of the slates that do try, and a number of chance for each."""
 
-    rows: npt.NDArray[np.int64]
+    rows: Codes
     second: Doubles
 
 
 def _ties(
     ordered: pl.DataFrame, reserve: pl.DataFrame, settings: ExploringSettings
 ) -> pl.DataFrame:
-    """Competitors of each place that has any: place (row of `ordered`), slot (0 stands there),
-    product_id, customer_id."""
-    numbered = ordered.select("customer_id", "product_id", "score", "source").with_row_index(
-        "place"
+    """Competitors of each place that has any, best first: place (row of `ordered`), slot (0 stands
+    there), other (row of `ordered`, or null), spare (row of `reserve`, or null), product_id."""
+    keys = ["customer_id", "source"]
+    listed = ordered.select(
+        *keys, "product_id", "rank", pl.col("score").cast(pl.Float64)
+    ).with_row_index("place")
+    first = listed.filter(
+        (pl.col("rank") <= settings.explore_places) & pl.col("score").is_finite()
+    ).with_columns(floor=pl.col("score") - settings.explore_within * pl.col("score").abs())
+    lowest = first.group_by(keys).agg(pl.col("floor").min())
+    spare = (
+        reserve.select(*keys, "product_id", pl.col("score").cast(pl.Float64))
+        .with_row_index("spare")
+        .join(listed, on=["customer_id", "product_id"], how="anti")
     )
-    numbered = numbered.with_columns(
-        floor=pl.col("score") - settings.explore_within * pl.col("score").abs()
-    )
-    lowest = numbered.group_by("customer_id", "source").agg(pl.col("floor").min())
-    best = (
-        reserve.select("customer_id", "product_id", "score", "source")
-        .join(lowest, on=["customer_id", "source"])
+    pool = (
+        pl.concat([listed.rename({"place": "other"}), spare], how="diagonal")
+        .join(lowest, on=keys)
         .filter(pl.col("score").is_finite() & (pl.col("score") >= pl.col("floor")))
         .drop("floor")
-        .join(numbered, on=["customer_id", "product_id"], how="anti")
-        .sort(
-            "customer_id", "source", "score", "product_id", descending=[False, False, True, False]
-        )
-        .with_columns(slot=pl.int_range(1, pl.len() + 1).over("customer_id", "source"))
-        .filter(pl.col("slot") < settings.explore_among)
     )
     rivals = (
-        numbered.join(best, on=["customer_id", "source"], suffix="_rival")
-        .filter(pl.col("score_rival") >= pl.col("floor"))
-        .select("place", "customer_id", "slot", product_id="product_id_rival")
+        first.join(pool, on=keys, suffix="_rival")
+        .filter(
+            (pl.col("score_rival") >= pl.col("floor"))
+            & (pl.col("rank_rival").is_null() | (pl.col("rank_rival") > pl.col("rank")))
+        )
+        .sort("place", "score_rival", "product_id_rival", descending=[False, True, False])
+        .select(
+            "place",
+            pl.int_range(1, pl.len() + 1).over("place").alias("slot"),
+            "other",
+            "spare",
+            product_id="product_id_rival",
+        )
+        .filter(pl.col("slot") < settings.explore_among)
     )
-    own = numbered.join(rivals, on="place", how="semi").select(
-        "place", "customer_id", pl.lit(0, dtype=pl.Int64).alias("slot"), "product_id"
+    own = first.join(rivals, on="place", how="semi").select(
+        "place",
+        pl.lit(0, dtype=pl.Int64).alias("slot"),
+        pl.lit(None, dtype=pl.UInt32).alias("other"),
+        pl.lit(None, dtype=pl.UInt32).alias("spare"),
+        "product_id",
     )
-    return pl.concat([own, rivals.select(own.columns)]).sort("place", "slot")
+    return pl.concat([own, rivals]).sort("place", "slot")
 
 
 def _slates(ties: pl.DataFrame, outcomes: pl.DataFrame, settings: ExploringSettings) -> _Slates:
@@ -165,16 +199,20 @@ def _slates(ties: pl.DataFrame, outcomes: pl.DataFrame, settings: ExploringSetti
         ties.select("product_id")
         .join(known, on="product_id", how="left", maintain_order="left")["posterior"]
         .fill_null(0)
-        .to_numpy()
     )
     row = np.repeat(np.arange(len(places)), counts)
     slot = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    table = np.full((len(places), int(counts.max())), -1, dtype=np.int64)
-    table[row, slot] = code
-    best = best_odds(a, b, table)
-    even = (table >= 0) / counts[:, None]
+
+    def table(values: pl.Series) -> Codes:
+        filled = np.full((len(places), int(counts.max())), -1, dtype=np.int64)
+        filled[row, slot] = values.cast(pl.Int64).fill_null(-1).to_numpy()
+        return filled
+
+    posterior = table(code)
+    best = best_odds(a, b, posterior)
+    even = (posterior >= 0) / counts[:, None]
     odds = (1 - settings.explore_evenly) * best + settings.explore_evenly * even
-    return _Slates(places.astype(np.int64), odds)
+    return _Slates(places.astype(np.int64), table(ties["other"]), table(ties["spare"]), odds)
 
 
 def _posteriors(
@@ -197,7 +235,7 @@ def _posteriors(
     return pairs[order, 0], pairs[order, 1], known
 
 
-def best_odds(a: Doubles, b: Doubles, table: npt.NDArray[np.int64]) -> Doubles:
+def best_odds(a: Doubles, b: Doubles, table: Codes) -> Doubles:
     """The probability that each competitor of a row has the highest click rate of the row.
 
     The rates are independent and Beta(a, b). A row of `table` holds numbers of posteriors, -1
@@ -235,7 +273,8 @@ def _chosen_places(
     as_of: dt.datetime,
 ) -> tuple[_Chosen, Doubles]:
     """Which places try, and the probability of each slate that it does."""
-    lengths = ordered.group_by("customer_id").agg(length=pl.len())
+    first = pl.col("rank") <= settings.explore_places
+    lengths = ordered.filter(first).group_by("customer_id").agg(length=pl.len())
     owners = (
         ordered["customer_id"]
         .gather(slate.place)
@@ -248,8 +287,8 @@ def _chosen_places(
     able, nth = owners["able"].to_numpy(), owners["nth"].to_numpy()
     whole = np.minimum(settings.explore_share * owners["length"].to_numpy(), 1.0)
     chance = whole / able
-    first, second = _chances(owners["customer_id"], seed, as_of)
-    rows = np.flatnonzero((first >= nth * chance) & (first < (nth + 1) * chance))
+    draw, second = _chances(owners["customer_id"], seed, as_of)
+    rows = np.flatnonzero((draw >= nth * chance) & (draw < (nth + 1) * chance))
     return _Chosen(rows, second[rows]), chance
 
 
@@ -268,49 +307,23 @@ def _chances(customers: pl.Series, seed: int, as_of: dt.datetime) -> tuple[Doubl
     return found["first"].to_numpy(), found["second"].to_numpy()
 
 
-def _drawn(odds: Doubles, chance: Doubles) -> npt.NDArray[np.int64]:
+def _drawn(odds: Doubles, chance: Doubles) -> Codes:
     """Which competitor of each row is drawn."""
     steps = np.cumsum(odds, axis=1)
-    drawn: npt.NDArray[np.int64] = (chance[:, None] * steps[:, -1:] < steps).argmax(axis=1)
+    drawn: Codes = (chance[:, None] * steps[:, -1:] < steps).argmax(axis=1)
     return drawn
 
 
-def _swap_in(
-    ordered: pl.DataFrame, reserve: pl.DataFrame, ties: pl.DataFrame, drawn: pl.DataFrame
-) -> pl.DataFrame:
-    """The places with their odds, and with what was swapped in."""
-    shared = [
-        c for c in ordered.columns if c in reserve.columns and c not in ("customer_id", "rank")
-    ]
-    came = (
-        drawn.filter(pl.col("winner") > 0)
-        .join(ties, left_on=["place", "winner"], right_on=["place", "slot"], how="inner")
-        .join(
-            reserve.select(
-                "customer_id", "product_id", *[pl.col(c).alias(f"_{c}") for c in shared]
-            ),
-            on=["customer_id", "product_id"],
-            how="left",
-        )
-        .select("place", pl.lit(True).alias("_swapped"), *[f"_{c}" for c in shared])
-    )
-    return (
-        ordered.with_row_index("place")
-        .with_columns(pl.col("place").cast(pl.Int64))
-        .join(drawn.drop("winner"), on="place", how="left", maintain_order="left")
-        .join(
-            came.with_columns(pl.col("place").cast(pl.Int64)),
-            on="place",
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns(
-            *[
-                pl.when(pl.col("_swapped")).then(pl.col(f"_{c}")).otherwise(pl.col(c)).alias(c)
-                for c in shared
-            ],
-            explored=pl.col("_explored").fill_null(value=False),
-            propensity=pl.col("_propensity").fill_null(1.0),
-        )
-        .select(ordered.columns)
+def _moved(ordered: pl.DataFrame, reserve: pl.DataFrame, origin: Codes) -> pl.DataFrame:
+    """The places with the products that come from `origin`: rows of the list, or beyond its end
+    rows of the reserve. Of those, columns that the reserve does not have stay as they are."""
+    stay = ("customer_id", "rank", "explored", "propensity")
+    shared = [c for c in ordered.columns if c in reserve.columns and c not in stay]
+    own = [c for c in ordered.columns if c not in reserve.columns and c not in stay]
+    known = pl.Schema({c: ordered.schema[c] for c in shared})
+    both = pl.concat([ordered.select(shared), reserve.select(shared).cast(known)])
+    listed = np.where(origin < ordered.height, origin, np.arange(ordered.height))
+    return ordered.with_columns(
+        *both.select(pl.all().gather(origin)).iter_columns(),
+        *ordered.select(pl.col(own).gather(listed)).iter_columns(),
     )

@@ -10,7 +10,10 @@ class ExploringSettings(BaseModel):
         default=0.05,
         ge=0,
         le=1,
-        description="Share of all places that try a near tie; at most one in a list. 0: none do",
+        description="Share of the first places that try a near tie; at most one in a list. 0: none",
+    )
+    explore_places: int = Field(
+        default=6, ge=1, le=200, description="So many places of a list may try: those mails show"
     )
     explore_within: float = Field(
         default=0.1,

@@ -28,42 +28,64 @@ def lists(people: int, length: int = 4, spare: int = 3) -> tuple[pl.DataFrame, p
 def tried(people: int = 4000, outcomes: pl.DataFrame = NOTHING, day: dt.datetime = DAY,
           seed: int = 1, **values: Any) -> pl.DataFrame:  # fmt: skip
     places, reserve = lists(people)
-    settings = ExploringSettings(**{"explore_share": 0.1, **values})
+    settings = ExploringSettings(**{"explore_share": 0.1, "explore_places": 4, **values})
     return explore(places, reserve, outcomes, settings, seed, day)
 
 
 def test_the_share_of_places_that_try_is_the_one_that_the_settings_name() -> None:
-    done = tried()
-    assert done["explored"].mean() == pytest.approx(0.1, abs=0.01)
-    assert done.filter("explored").group_by("customer_id").len()["len"].max() == 1
-    by_rank = done.group_by("rank").agg(pl.col("explored").mean()).sort("rank")["explored"]
-    assert by_rank.to_list() == pytest.approx([0.1] * 4, abs=0.02)
+    done = tried(explore_within=0.005)  # no score is so near
+    assert not done["explored"].any()
+    places, _ = lists(4000)
+    done = tried(explore_places=2)
+    moved = done.join(places, on=["customer_id", "rank"], suffix="_before")
+    # of two places a tenth try: 0.2 in a list, one at most, and it may change one other place
+    tries = done.filter("explored").group_by("customer_id").len()
+    assert tries.height / 4000 == pytest.approx(0.2, abs=0.02)
+    assert set(tries["len"]) == {1, 2}
+    changed = moved.filter(pl.col("product_id") != pl.col("product_id_before"))
+    assert changed["explored"].all()
+    firsts = changed.group_by("customer_id").agg(pl.col("rank").min())["rank"]
+    assert firsts.max() == 2
+    assert firsts.value_counts()["count"].to_list() == pytest.approx([320, 320], abs=80)
 
 
 def test_nothing_is_tried_where_the_settings_say_so_or_nothing_is_near() -> None:
     places, reserve = lists(50)
-    for values, spare in (
-        ({"explore_share": 0}, reserve),
-        ({}, reserve.clear()),
-        ({}, reserve.with_columns(score=pl.lit(0.5))),
-        ({}, reserve.with_columns(source=pl.lit("popular"))),
-        ({}, places.drop("rank")),
+    apart = places.with_columns(score=1 / pl.col("rank"))
+    for values, before, spare in (
+        ({"explore_share": 0}, places, reserve),
+        ({}, apart, reserve.clear()),
+        ({}, apart, reserve.with_columns(score=pl.lit(0.1))),
+        ({}, apart, reserve.with_columns(source=pl.lit("popular"))),
+        ({}, apart, apart.drop("rank")),
+        ({}, apart.with_columns(score=pl.lit(float("nan"))), reserve),
     ):
-        done = explore(places, spare, NOTHING, ExploringSettings(**values), 1, DAY)
-        assert done.drop("explored", "propensity").equals(places)
+        done = explore(before, spare, NOTHING, ExploringSettings(**values), 1, DAY)
+        assert done.drop("explored", "propensity").equals(before)
         assert done["propensity"].to_list() == [1.0] * 200
         assert not done["explored"].any()
 
 
-def test_what_is_swapped_in_brings_its_columns_and_appears_once() -> None:
-    done = tried()
+def test_products_bring_their_columns_and_appear_once() -> None:
+    done = tried(explore_share=0.25)
     new = done.filter(pl.col("product_id").is_in(["p4", "p5", "p6"]))
-    assert 0 < new.height <= done["explored"].sum()
-    assert (new["because"].str.slice(1) == new["product_id"].str.slice(1)).all()
-    assert new["score"].to_list() == pytest.approx(
-        [1 - int(p[1:]) / 100 for p in new["product_id"]]
-    )
+    assert 0 < new.height < done["explored"].sum()
+    assert (done["because"].str.slice(1) == done["product_id"].str.slice(1)).all()
+    number = done["product_id"].str.slice(1).cast(pl.Int64)
+    assert done["score"].to_list() == pytest.approx((1 - number / 100).to_list())
+    assert done["rank"].to_list() == [1, 2, 3, 4] * 4000
     assert done.select(pl.struct("customer_id", "product_id").is_duplicated().any()).item() is False
+
+
+def test_columns_that_only_lists_have_follow_the_product_within_a_list() -> None:
+    places, reserve = lists(300)
+    places = places.with_columns(own=pl.col("product_id") + "!", person=pl.col("customer_id"))
+    settings = ExploringSettings(explore_share=1)
+    done = explore(places, reserve.with_columns(rank=pl.lit(99)), NOTHING, settings, 1, DAY)
+    inside = pl.col("product_id").is_in(["p0", "p1", "p2", "p3"])
+    assert (done.filter(inside)["own"] == done.filter(inside)["product_id"] + "!").all()
+    assert (done["person"] == done["customer_id"]).all()
+    assert done["rank"].to_list() == [1, 2, 3, 4] * 300
 
 
 def test_propensities_are_the_frequencies_over_many_lists() -> None:
@@ -76,13 +98,14 @@ def test_propensities_are_the_frequencies_over_many_lists() -> None:
     seen = done.group_by("rank", "product_id").agg(
         share=pl.len() / 20_000, odds=pl.col("propensity").mean(), spread=pl.col("propensity").std()
     )
-    assert seen.height == 4 + 2 + 1  # p0 to p3; p4 at ranks 3 and 4, p5 at rank 4
+    # each place may have its own product, one of the two before it and one of the two after
+    assert seen.height == 3 + 4 + 5 + 5
     assert seen["spread"].max() == pytest.approx(0, abs=1e-12)
     assert seen["share"].to_list() == pytest.approx(seen["odds"].to_list(), abs=0.01)
-    # inverse propensities add up to the number of lists, for each of the products that may stand
-    for product in ("p3", "p4", "p5"):
-        weights = done.filter((pl.col("rank") == 4) & (pl.col("product_id") == product))
-        assert (1 / weights["propensity"]).sum() / 20_000 == pytest.approx(1, abs=0.1)
+    # at each place the odds of all products add up to 1, so none is missing and none too much
+    assert seen.group_by("rank").agg(pl.col("odds").sum())["odds"].to_list() == pytest.approx(
+        [1] * 4
+    )
 
 
 def test_no_competitor_is_ever_without_a_chance() -> None:
@@ -90,7 +113,7 @@ def test_no_competitor_is_ever_without_a_chance() -> None:
         {"product_id": ["p3", "p4"], "shown": [1e6, 1e6], "clicked": [9e4, 10.0]}
     )
     done = tried(5000, outcomes, explore_share=0.25)
-    assert done["propensity"].min() > 0.25 * 0.1 / 6
+    assert done["propensity"].min() > 0.999 * 0.25 * 0.1 / 6
     assert done["propensity"].max() <= 1
     assert done.filter(pl.col("product_id") == "p4").height > 0
 
