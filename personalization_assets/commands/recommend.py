@@ -2,6 +2,7 @@
 
 import click
 
+from personalization_assets.commands.recommend_evaluate import evaluate
 from personalization_assets.commands.recommend_versions import COMMANDS as VERSIONS
 
 
@@ -10,5 +11,5 @@ def recommend() -> None:
     """See how the recommender does, and decide which version makes the lists."""
 
 
-for command in VERSIONS:
+for command in (evaluate, *VERSIONS):
     recommend.add_command(command)

@@ -80,6 +80,9 @@ class AlsFactors(pa.DataFrameModel):
     scale: pl.Float32 = pa.Field(
         nullable=True, description="ALS, products: what makes damped weights have mean 1"
     )
+    boost: pl.Float32 = pa.Field(
+        nullable=True, description="ALS, products: what scores are multiplied by"
+    )
 
     class Config:
         """Where the table is and what a row is."""

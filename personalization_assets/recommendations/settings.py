@@ -59,6 +59,13 @@ class RecommendationsSettings(ListSettings, ExploringSettings):
         le=1,
         description="Weights are divided by (customer's degree x product's degree) to this power",
     )
+    popularity: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Of ALS: scores are multiplied by the product's number of customers to this "
+        "power",
+    )
     history: float = Field(
         default=0.3,
         ge=0,

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
-import numpy as np
 import polars as pl
 
 from personalization_assets.recommendations import (
@@ -21,7 +20,7 @@ from personalization_assets.recommendations import (
 from personalization_assets.recommendations.exploring_settings import ExploringSettings
 from personalization_assets.recommendations.list_settings import ListSettings
 from personalization_assets.recommendations.matrix import Matrix, to_matrix
-from personalization_assets.recommendations.models import als, candidates
+from personalization_assets.recommendations.models import candidates
 from personalization_assets.recommendations.settings import RecommendationsSettings
 
 METHOD = 2
@@ -124,19 +123,6 @@ def starting_recipes(settings: RecommendationsSettings, products: int) -> dict[s
     return recipes
 
 
-def sampled(pairs: pl.DataFrame, most: int) -> pl.DataFrame:
-    """The pairs of as many customers as have at most so many together, chosen by a hash of the id.
-
-    A customer is in with everything or not at all, and stays in from day to day.
-    """
-    if pairs.height <= most:
-        return pairs
-    sizes = pairs.group_by("customer_id").len().sort("customer_id")
-    order = np.argsort(als.start_factors(sizes["customer_id"], 1, seed=0)[:, 0], kind="stable")
-    inside = sizes[order].filter(pl.col("len").cum_sum() <= most)
-    return pairs.join(inside, on="customer_id", how="semi")
-
-
 class _Window:
     """The shop's activity, cut by time as settings say."""
 
@@ -166,7 +152,7 @@ class _Window:
     ) -> judging.Split:
         pairs = self.interactions(half_life_days, before=first)
         return judging.split(
-            pairs if most is None else sampled(pairs, most),
+            pairs if most is None else judging.sampled(pairs, most),
             past.purchases(self._con, first, end),
             past.demand(self._con, first, self._settings.popularity_days),
             self._categories,

@@ -46,9 +46,11 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         (
             ("alpha", (1.0, 3.0, 10.0, 33.0, 100.0)),
             ("half_life_days", (30.0, 60.0, 180.0)),
-            ("damping", (0.0, 0.3, 0.5)),
-            ("regularization", (0.3, 1.0, 3.0)),
+            # the others are best at another place with more factors
             ("factors", (32, 64, 128, 256)),
+            ("damping", (0.0, 0.3, 0.5, 0.7)),
+            ("popularity", (0.0, 0.05, 0.1, 0.2)),
+            ("regularization", (0.3, 1.0, 3.0)),
             ("iterations", (4, 6, 10)),
             HISTORY,
         ),
@@ -100,7 +102,7 @@ def load(con: duckdb.DuckDBPyConnection, version: str) -> Model:
         "SELECT recipe FROM recommendations.als_model WHERE model_version = ?", [version]
     ).fetchall()
     rows: pl.DataFrame = con.sql(
-        "SELECT side, key, factors, neighbours, scale FROM recommendations.als_factors"
+        "SELECT side, key, factors, neighbours, scale, boost FROM recommendations.als_factors"
         " WHERE model_version = $version",
         params={"version": version},
     ).pl()

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,14 @@ DEFAULTS: Mapping[str, float] = {
     "alpha": 10.0,
     "regularization": 1.0,
     "damping": 0.3,
+    "popularity": 0.0,
 }
 """factors: length of a vector; iterations: rounds of alternating fits; alpha: confidence of an
 interaction of mean weight, minus 1; regularization: penalty on the size of factors, as a multiple
 of alpha; damping: weights are divided by (customer's degree x product's degree) to this power, so
-that neither a best seller nor a customer who looks at everything drowns the rest."""
+that neither a best seller nor a customer who looks at everything drowns the rest; popularity:
+scores are multiplied by the product's number of customers to this power (the trade-off of Steck
+2011, "Item popularity and recommendation accuracy")."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class FactorModel:
 
     `scale` is what a customer's damped weight for a product is multiplied by to have mean 1 over
     the training data: with it a customer folded in later, alone or among others, is weighed as the
-    customers of the training were.
+    customers of the training were. `boost` is what scores of a product are multiplied by.
     """
 
     recipe: Recipe
@@ -46,10 +50,17 @@ class FactorModel:
     customer_factors: Floats
     product_factors: Floats
     scale: Floats
+    boost: Floats
+
+    @cached_property
+    def _ranked(self) -> Floats:
+        """Product factors as scores are made of them."""
+        boosted: Floats = self.product_factors * self.boost[:, None]
+        return boosted
 
     def scores(self, weights: Any) -> Floats:
         """Scores of all products for customers folded in, see `Model`."""
-        scored: Floats = self.fold_in(weights, threads=1) @ self.product_factors.T
+        scored: Floats = self.fold_in(weights, threads=1) @ self._ranked.T
         return scored
 
     def best(
@@ -73,10 +84,10 @@ class FactorModel:
         share = self.recipe.history if history is None else history
 
         def top(wanted: int) -> tuple[Codes, Floats]:
-            return topk(self.product_factors, factors, wanted, skip, skip_products, threads)
+            return topk(self._ranked, factors, wanted, skip, skip_products, threads)
 
         def pairs(rows: Codes, columns: Codes) -> Floats:
-            return pair_scores(factors, self.product_factors, rows, columns)
+            return pair_scores(factors, self._ranked, rows, columns)
 
         own = ranking.own_history(weights, share)
         return ranking.best(top, pairs, n, own, skip, skip_products)
@@ -107,10 +118,11 @@ class FactorModel:
         return factors
 
     def rows(self) -> pl.DataFrame:
-        """`side, key, factors, neighbours, scale`: a customer's or a product's vector a row."""
-        sides = [
-            ("customer", self.customers, self.customer_factors, None),
-            ("product", self.products, self.product_factors, self.scale),
+        """`side, key, factors, neighbours, scale, boost`: a customer's or product's vector a row."""
+        nothing = [None] * len(self.customers)
+        sides: list[tuple[str, pl.Series, Floats, Any, Any]] = [
+            ("customer", self.customers, self.customer_factors, nothing, nothing),
+            ("product", self.products, self.product_factors, self.scale, self.boost),
         ]
         return pl.concat(
             pl.DataFrame(
@@ -119,33 +131,33 @@ class FactorModel:
                     "key": keys,
                     "factors": pl.Series(np.ascontiguousarray(factors)).cast(pl.List(pl.Float32)),
                     "neighbours": pl.Series([None] * len(keys), dtype=pl.List(pl.Int32)),
-                    "scale": pl.Series(
-                        [None] * len(keys) if scale is None else scale, dtype=pl.Float32
-                    ),
+                    "scale": pl.Series(scale, dtype=pl.Float32),
+                    "boost": pl.Series(boost, dtype=pl.Float32),
                 }
             )
-            for side, keys, factors, scale in sides
+            for side, keys, factors, scale, boost in sides
         )
 
     @classmethod
     def from_rows(cls, recipe: Recipe, rows: pl.DataFrame) -> "FactorModel":
         """The model that `rows` came from."""
 
-        def side(name: str) -> tuple[pl.Series, Floats, pl.Series]:
+        def side(name: str) -> tuple[pl.DataFrame, Floats]:
             part = rows.filter(pl.col("side") == name).sort("key")
             flat = part["factors"].explode().to_numpy().astype(np.float32)
             shape = (part.height, int(recipe["factors"]))
-            return part["key"], np.ascontiguousarray(flat.reshape(shape)), part["scale"]
+            return part, np.ascontiguousarray(flat.reshape(shape))
 
-        customers, customer_factors, _ = side("customer")
-        products, product_factors, scale = side("product")
+        customers, customer_factors = side("customer")
+        products, product_factors = side("product")
         return cls(
             recipe,
-            customers,
-            products,
+            customers["key"],
+            products["key"],
             customer_factors,
             product_factors,
-            scale.to_numpy().astype(np.float32),
+            products["scale"].to_numpy().astype(np.float32),
+            products["boost"].to_numpy().astype(np.float32),
         )
 
     def _factors_of(self, weights: Any, customers: pl.Series | None, threads: int) -> Floats:
@@ -181,8 +193,16 @@ def fit(matrix: Matrix, recipe: Recipe, seed: int, threads: int = 0) -> FactorMo
         solver.item_factors = start_factors(matrix.products, width, seed + 1)
         weighed = confidence(matrix.weights, recipe["alpha"], recipe["damping"], scale)
         solver.fit(weighed, show_progress=False)
+    degrees = np.maximum(np.bincount(matrix.weights.indices, minlength=len(matrix.products)), 1)
+    boost = np.power(degrees / degrees.max(), recipe["popularity"]).astype(np.float32)
     return FactorModel(
-        recipe, matrix.customers, matrix.products, solver.user_factors, solver.item_factors, scale
+        recipe,
+        matrix.customers,
+        matrix.products,
+        solver.user_factors,
+        solver.item_factors,
+        scale,
+        boost,
     )
 
 

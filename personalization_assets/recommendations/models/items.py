@@ -84,7 +84,7 @@ class ItemModel:
         )
 
     def rows(self) -> pl.DataFrame:
-        """`side, key, factors, neighbours, scale`: a product a row, `factors` the weights of its
+        """`side, key, factors, neighbours, scale, boost`: a product a row, `factors` the weights of its
         `neighbours`, which are positions in the sorted products.
         """
         bounds = self.weights.indptr
@@ -105,6 +105,7 @@ class ItemModel:
             factors=pl.col("factors").fill_null(nothing.cast(pl.List(pl.Float32))),
             neighbours=pl.col("neighbours").fill_null(nothing.cast(pl.List(pl.Int32))),
             scale=pl.lit(None, dtype=pl.Float32),
+            boost=pl.lit(None, dtype=pl.Float32),
         )
 
     @classmethod
