@@ -26,7 +26,7 @@ from personalization_tests.feedback.mails import DDL
 from personalization_tests.recommendations import shop
 
 FIRST = dt.datetime(2026, 3, 1, 3)
-WARM_UP = 8
+WARM_UP = 12
 """Days of visits before the first mail."""
 CHANGE = 8
 """Days of mails before tastes change."""
