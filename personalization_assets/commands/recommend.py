@@ -3,6 +3,7 @@
 import click
 
 from personalization_assets.commands.recommend_evaluate import evaluate
+from personalization_assets.commands.recommend_offline import offline
 from personalization_assets.commands.recommend_versions import COMMANDS as VERSIONS
 
 
@@ -11,5 +12,5 @@ def recommend() -> None:
     """See how the recommender does, and decide which version makes the lists."""
 
 
-for command in (evaluate, *VERSIONS):
+for command in (evaluate, offline, *VERSIONS):
     recommend.add_command(command)
