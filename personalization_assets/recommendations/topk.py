@@ -20,13 +20,13 @@ from personalization_assets.recommendations.matrix import Codes, Floats
 SMALL = 20_000_000
 """Up to so many multiplications plain numpy is done before numba is even loaded"""
 
-BLOCK = 512
-"""Products multiplied at once"""
+BLOCK = 256 * 1024
+"""Bytes of products that a group of customers goes through at a time: they stay in the cache"""
 
-GROUP = 256
-"""Customers multiplied at once: with a block of products their scores take half a megabyte"""
+GROUP = 512
+"""Customers that go through a block together"""
 
-TASK = 16 * GROUP
+TASK = 8 * GROUP
 """Customers that a thread takes at a time"""
 
 
@@ -120,21 +120,20 @@ def _large(
     scores: Floats,
     threads: int,
 ) -> None:
-    import scipy.linalg  # noqa: F401 - its BLAS is what numba calls; loaded before it is limited
-    from threadpoolctl import threadpool_limits
-
-    from personalization_assets.recommendations.topk_kernel import search
+    from personalization_assets.recommendations.topk_kernel import WIDE, search
 
     names, norms = _by_norm(products, names)
     ordered = products[names]
     skip_start, skip_column = _sorted_pairs(skip, len(customers))
-    work = (ordered, _blocks(ordered), norms, names, skip_start, skip_column, ids, scores)
+    panels = _panels(ordered, WIDE)
+    block = max(1, BLOCK // panels[0].nbytes)
+    work = (ordered, panels, block, norms, names, skip_start, skip_column, ids, scores)
 
     def task(start: int) -> None:
         search(customers, start, min(start + TASK, len(customers)), GROUP, *work)
 
     workers = threads or len(os.sched_getaffinity(0))
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         list(pool.map(task, range(0, len(customers), TASK)))
 
 
@@ -147,15 +146,14 @@ def _by_norm(products: Floats, names: Codes) -> tuple[Codes, npt.NDArray[np.floa
     return names[order], norms[order]
 
 
-def _blocks(products: Floats) -> Floats:
-    """Products as blocks of columns: (blocks, factors, block), the last one filled with zeros."""
+def _panels(products: Floats, wide: int) -> Floats:
+    """Products side by side: (panels, factors, wide), the last panel filled with zeros."""
     count, width = products.shape
-    size = min(BLOCK, count)
-    blocks = np.zeros((-(-count // size), width, size), dtype=np.float32)
-    for block, start in zip(blocks, range(0, count, size), strict=True):
-        part = products[start : start + size]
-        block[:, : len(part)] = part.T
-    return blocks
+    panels = np.zeros((-(-count // wide), width, wide), dtype=np.float32)
+    for panel, start in zip(panels, range(0, count, wide), strict=True):
+        part = products[start : start + wide]
+        panel[:, : len(part)] = part.T
+    return panels
 
 
 def _sorted_pairs(skip: Any, rows: int) -> tuple[npt.NDArray[np.int64], Codes]:

@@ -1,10 +1,26 @@
-"""The inner loops of `topk`, compiled by numba. Imported only where they are run."""
+"""The inner loops of `topk`, compiled by numba. Imported only where they are run.
+
+One file, since numba compiles anew when the file has changed and looks at no other.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import binding, ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+_FEATURES = binding.get_host_cpu_features()
+
+LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx") else 4
+"""Numbers of 32 bits in one register"""
+
+ROWS = 8 if LANES == 16 else 6
+"""Customers at a time: with two registers of products for each, all sums stay in registers"""
+
+WIDE = 2 * LANES
+"""Products at a time"""
 
 SEGMENT = 64
 """So many scores are compared with the threshold at once; most segments hold nothing of use"""
@@ -20,6 +36,69 @@ UNDERFLOW = 4e-38
 
 OVERFLOW = 1e37
 """Where bounds are larger, sums of 32 bits may have become infinite on their way"""
+
+
+@intrinsic
+def tile(typing, customers, products, out, width, stride):  # type: ignore[no-untyped-def]
+    """Scores of ROWS customers for WIDE products, written to `out`, as instructions for LLVM.
+
+    The shape that matrix libraries use inside (Goto and van de Geijn 2008): all sums stay in the
+    processor's registers. Written out because the BLAS that comes with scipy knows few processors
+    by name and runs on the others at half their speed, slower still for a handful of rows, and has
+    threads of its own to be kept quiet.
+
+    `customers`, `products` and `out` are addresses of 32-bit numbers: ROWS x width, width x WIDE,
+    and rows of which the first WIDE of `stride` are written.
+    """
+    addresses = (types.intp, types.intp, types.intp)
+    return types.void(*addresses, types.intp, types.intp), _instructions
+
+
+def _instructions(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    customers, products, out, width, stride = args
+    number, index = ir.FloatType(), ir.IntType(64)
+    vector = ir.VectorType(number, LANES)
+
+    def at(start: Any, offset: Any, kind: Any) -> Any:
+        """Pointer to the number at an offset."""
+        return builder.inttoptr(
+            builder.add(start, builder.mul(offset, index(4))), kind.as_pointer()
+        )
+
+    before, loop = builder.block, builder.append_basic_block("loop")
+    after = builder.append_basic_block("after")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    k = builder.phi(index)
+    k.add_incoming(index(0), before)
+    sums = [[builder.phi(vector) for _ in range(2)] for _ in range(ROWS)]
+    start = builder.mul(k, index(WIDE))
+    right = [
+        builder.load(at(products, builder.add(start, index(half * LANES)), vector), align=4)
+        for half in range(2)
+    ]
+    nothing, first = ir.Constant(vector, ir.Undefined), ir.VectorType(ir.IntType(32), LANES)(None)
+    for row, pair in enumerate(sums):
+        place = builder.add(builder.mul(width, index(row)), k)
+        left = builder.load(at(customers, place, number), align=4)
+        left = builder.insert_element(nothing, left, ir.IntType(32)(0))
+        left = builder.shuffle_vector(left, nothing, first)
+        for half, total in enumerate(pair):
+            # May be fused into one instruction, nothing else.
+            product = builder.fmul(left, right[half], flags=("contract",))
+            added = builder.fadd(total, product, flags=("contract",))
+            total.add_incoming(vector([0.0] * LANES), before)
+            total.add_incoming(added, loop)
+            pair[half] = added
+    following = builder.add(k, index(1))
+    k.add_incoming(following, loop)
+    builder.cbranch(builder.icmp_signed("<", following, width), loop, after)
+    builder.position_at_end(after)
+    for row, pair in enumerate(sums):
+        for half, total in enumerate(pair):
+            place = builder.add(builder.mul(stride, index(row)), index(half * LANES))
+            builder.store(total, at(out, place, vector), align=4)
+    return context.get_dummy_value()
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -56,15 +135,14 @@ def exact(left, right):  # type: ignore[no-untyped-def]
 @compiled
 def holds(values, start, stop, wanted):  # type: ignore[no-untyped-def]
     """Whether values[start:stop], sorted, holds the wanted one."""
+    end = stop
     while start < stop:
         middle = (start + stop) // 2
         if values[middle] < wanted:
             start = middle + 1
-        elif values[middle] > wanted:
-            stop = middle
         else:
-            return True
-    return False
+            stop = middle
+    return start < end and values[start] == wanted
 
 
 @compiled
@@ -84,22 +162,36 @@ def insert(ids, scores, product, score):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def reaches(line, start, stop, least):  # type: ignore[no-untyped-def]
+    """Whether any of line[start:stop] is not below `least`. NaN is not."""
+    some = False
+    # Unsigned, since numba then need not ask whether j counts from the end, and takes many at once.
+    for j in range(np.uintp(start), np.uintp(stop)):
+        some |= not (line[j] < least)
+    return some
+
+
+@compiled
 def search(  # type: ignore[no-untyped-def]
     customers, first, last, group,
-    products, blocks, norms, names,
+    products, panels, block, norms, names,
     skip_start, skip_column, ids, scores,
 ):  # fmt: skip
     """Fill the lists of customers first..last, a group at a time.
 
-    `products` are sorted by their norm, longest first; `blocks` holds them again as blocks of
-    columns, `names` says which product each is.
+    `products` are sorted by their norm, longest first; `panels` holds them again, WIDE side by
+    side (panels, width, WIDE), `block` panels are gone through at a time, `names` says which
+    product each is.
     """
     count, width = products.shape
-    size = blocks.shape[2]
-    rough_buffer = np.empty(group * size, dtype=np.float32)
-    packed = np.empty((group, width), dtype=np.float32)
+    size = block * WIDE
+    rough = np.empty(ROWS * size, dtype=np.float32)
+    packed = np.zeros((group + ROWS, width), dtype=np.float32)
     length = np.empty(group, dtype=np.float64)
     who = np.empty(group, dtype=np.int64)
+    # Addresses and not slices: each slice would count references to its array.
+    packed_at, rough_at = np.intp(packed.ctypes.data), np.intp(rough.ctypes.data)
+    panels_at = np.intp(panels.ctypes.data)
     for start in range(first, last, group):
         # Customers of whom nothing is known get nothing.
         waiting = 0
@@ -112,9 +204,8 @@ def search(  # type: ignore[no-untyped-def]
                 length[waiting] = np.sqrt(squares)
                 who[waiting] = row
                 waiting += 1
-        for block in range(len(blocks)):
-            begin = block * size
-            # |score| <= |customer| |product|: who has n better ones already needs no more blocks.
+        for begin in range(0, count, size):
+            # |score| <= |customer| |product|: who has n better ones already is done.
             still = 0
             for a in range(waiting):
                 if not (np.float32(length[a] * norms[begin] * GENEROUS) < scores[who[a], -1]):
@@ -126,32 +217,30 @@ def search(  # type: ignore[no-untyped-def]
             waiting = still
             if waiting == 0:
                 break
-            rough = rough_buffer[: waiting * size].reshape(waiting, size)
-            np.dot(packed[:waiting], blocks[block], rough)
             end = min(count, begin + size)
-            for a in range(waiting):
-                row = who[a]
-                line = rough[a]
-                # The matrix product rounds; whatever may reach the list by that is looked at.
-                bound = length[a] * norms[begin]
-                slack = ROUNDING * (width + 8) * bound + UNDERFLOW * width
-                if not (bound < OVERFLOW):
-                    slack = np.inf
-                least = np.float32(scores[row, -1] - slack)
-                for segment in range(begin, end, SEGMENT):
-                    # A slice, since numba can compare its elements many at a time.
-                    part = line[segment - begin : min(end, segment + SEGMENT) - begin]
-                    some = False
-                    for j in range(len(part)):
-                        some |= not (part[j] < least)
-                    if not some:
-                        continue
-                    for j in range(len(part)):
-                        if part[j] < least:
+            for top in range(0, waiting, ROWS):
+                left = packed_at + 4 * top * width
+                for panel in range(begin // WIDE, (end + WIDE - 1) // WIDE):
+                    right = panels_at + 4 * panel * width * WIDE
+                    tile(left, right, rough_at + 4 * (panel * WIDE - begin), width, size)
+                for a in range(top, min(top + ROWS, waiting)):
+                    row = who[a]
+                    # Rough scores round; whatever may reach the list by that is looked at.
+                    bound = length[a] * norms[begin]
+                    slack = ROUNDING * (width + 8) * bound + UNDERFLOW * width
+                    if not (bound < OVERFLOW):
+                        slack = np.inf
+                    least = np.float32(scores[row, -1] - slack)
+                    shift = (a - top) * size - begin
+                    for segment in range(begin, end, SEGMENT):
+                        upto = min(end, segment + SEGMENT)
+                        if not reaches(rough, shift + segment, shift + upto, least):
                             continue
-                        product = names[segment + j]
-                        if holds(skip_column, skip_start[row], skip_start[row + 1], product):
-                            continue
-                        score = exact(customers[row], products[segment + j])
-                        insert(ids[row], scores[row], product, score)
-                        least = np.float32(scores[row, -1] - slack)
+                        for place in range(segment, upto):
+                            if rough[shift + place] < least or holds(
+                                skip_column, skip_start[row], skip_start[row + 1], names[place]
+                            ):
+                                continue
+                            score = exact(customers[row], products[place])
+                            insert(ids[row], scores[row], names[place], score)
+                            least = np.float32(scores[row, -1] - slack)

@@ -25,7 +25,7 @@ EDGES = st.floats(width=32, allow_nan=True, allow_infinity=True)
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways, the compiled one with blocks and groups so small that examples cross them."""
     monkeypatch.setattr(topk, "SMALL", 10**12 if request.param == "numpy" else 0)
-    monkeypatch.setattr(topk, "BLOCK", 8)
+    monkeypatch.setattr(topk, "BLOCK", 1)
     monkeypatch.setattr(topk, "GROUP", 4)
     monkeypatch.setattr(topk, "TASK", 4)
     return str(request.param)
