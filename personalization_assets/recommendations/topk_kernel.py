@@ -113,22 +113,22 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 
 @compiled
-def exact(left, right):  # type: ignore[no-untyped-def]
-    """Dot product of two vectors of 32 bits, summed in 64 bits in the order of `topk.dots`."""
+def exact(customers, row, products, place):  # type: ignore[no-untyped-def]
+    """Dot product of a row of each, 32 bits, summed in 64 bits in the order of `topk.dots`."""
     a = b = c = d = 0.0
-    width = len(left)
+    width = customers.shape[1]
     whole = width - width % 4
     for k in range(0, whole, 4):
-        a += np.float64(left[k]) * np.float64(right[k])
-        b += np.float64(left[k + 1]) * np.float64(right[k + 1])
-        c += np.float64(left[k + 2]) * np.float64(right[k + 2])
-        d += np.float64(left[k + 3]) * np.float64(right[k + 3])
+        a += np.float64(customers[row, k]) * np.float64(products[place, k])
+        b += np.float64(customers[row, k + 1]) * np.float64(products[place, k + 1])
+        c += np.float64(customers[row, k + 2]) * np.float64(products[place, k + 2])
+        d += np.float64(customers[row, k + 3]) * np.float64(products[place, k + 3])
     if whole < width:
-        a += np.float64(left[whole]) * np.float64(right[whole])
+        a += np.float64(customers[row, whole]) * np.float64(products[place, whole])
     if whole + 1 < width:
-        b += np.float64(left[whole + 1]) * np.float64(right[whole + 1])
+        b += np.float64(customers[row, whole + 1]) * np.float64(products[place, whole + 1])
     if whole + 2 < width:
-        c += np.float64(left[whole + 2]) * np.float64(right[whole + 2])
+        c += np.float64(customers[row, whole + 2]) * np.float64(products[place, whole + 2])
     return np.float32((a + b) + (c + d))
 
 
@@ -146,19 +146,22 @@ def holds(values, start, stop, wanted):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def insert(ids, scores, product, score):  # type: ignore[no-untyped-def]
-    """Put a product into a list that is sorted by score and id, if it is better than the last."""
-    place = len(ids) - 1
-    if not (score > scores[place] or (score == scores[place] and product < ids[place])):
+def insert(ids, scores, row, product, score):  # type: ignore[no-untyped-def]
+    """Put a product into a row sorted by score and id, if it is better than the last."""
+    place = ids.shape[1] - 1
+    if not (
+        score > scores[row, place] or (score == scores[row, place] and product < ids[row, place])
+    ):
         return
     while place > 0 and (
-        scores[place - 1] < score or (scores[place - 1] == score and ids[place - 1] > product)
+        scores[row, place - 1] < score
+        or (scores[row, place - 1] == score and ids[row, place - 1] > product)
     ):
-        scores[place] = scores[place - 1]
-        ids[place] = ids[place - 1]
+        scores[row, place] = scores[row, place - 1]
+        ids[row, place] = ids[row, place - 1]
         place -= 1
-    scores[place] = score
-    ids[place] = product
+    scores[row, place] = score
+    ids[row, place] = product
 
 
 @compiled
@@ -189,7 +192,7 @@ def search(  # type: ignore[no-untyped-def]
     packed = np.zeros((group + ROWS, width), dtype=np.float32)
     length = np.empty(group, dtype=np.float64)
     who = np.empty(group, dtype=np.int64)
-    # Addresses and not slices: each slice would count references to its array.
+    # Addresses and indices, not slices: each slice would count references to its array.
     packed_at, rough_at = np.intp(packed.ctypes.data), np.intp(rough.ctypes.data)
     panels_at = np.intp(panels.ctypes.data)
     for start in range(first, last, group):
@@ -200,7 +203,8 @@ def search(  # type: ignore[no-untyped-def]
             for k in range(width):
                 squares += np.float64(customers[row, k]) ** 2
             if squares != 0.0:
-                packed[waiting] = customers[row]
+                for k in range(width):
+                    packed[waiting, k] = customers[row, k]
                 length[waiting] = np.sqrt(squares)
                 who[waiting] = row
                 waiting += 1
@@ -210,7 +214,8 @@ def search(  # type: ignore[no-untyped-def]
             for a in range(waiting):
                 if not (np.float32(length[a] * norms[begin] * GENEROUS) < scores[who[a], -1]):
                     if still < a:
-                        packed[still] = packed[a]
+                        for k in range(width):
+                            packed[still, k] = packed[a, k]
                         length[still] = length[a]
                         who[still] = who[a]
                     still += 1
@@ -241,6 +246,6 @@ def search(  # type: ignore[no-untyped-def]
                                 skip_column, skip_start[row], skip_start[row + 1], names[place]
                             ):
                                 continue
-                            score = exact(customers[row], products[place])
-                            insert(ids[row], scores[row], names[place], score)
+                            score = exact(customers, row, products, place)
+                            insert(ids, scores, row, names[place], score)
                             least = np.float32(scores[row, -1] - slack)
