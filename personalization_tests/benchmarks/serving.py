@@ -81,17 +81,6 @@ SELECT format('P{{:06d}}', i) AS product_id, k + 1 AS rank,
     format('P{{:06d}}', (i + k * k + 1) % {products}) AS similar_product_id, 0.9 / (k + 1) AS score,
     'model' AS source
 FROM range({products}) t(i), range(12) u(k);
-CREATE TABLE recommendations.als_model AS
-SELECT '{version}' AS model_version, true AS is_current, 'als' AS algorithm, '{recipe}' AS recipe;
-CREATE TABLE recommendations.als_factors AS
-SELECT '{version}' AS model_version, 'customer' AS side, {customer} AS key,
-    list_transform(range(64), lambda x: (random() - 0.5)::FLOAT)::FLOAT[] AS factors,
-    NULL::INTEGER[] AS neighbours, NULL::FLOAT AS scale
-FROM range({customers}) t(i);
-INSERT INTO recommendations.als_factors
-SELECT '{version}', 'product', format('P{{:06d}}', i),
-    list_transform(range(64), lambda x: (random() - 0.5)::FLOAT)::FLOAT[], NULL, 1.0
-FROM range({products}) t(i);
 """
 CUSTOMER = "'c_' || substr(md5(i::VARCHAR), 1, 16)"
 VERSIONS = ("aaaaaaaaaaaa", "bbbbbbbbbbbb")
@@ -99,11 +88,9 @@ VERSIONS = ("aaaaaaaaaaaa", "bbbbbbbbbbbb")
 
 def publications(folder: Path, customers: int, products: int) -> tuple[Path, Path]:
     """Two publications that differ in the version of their model."""
-    from personalization_assets.recommendations.models import ALGORITHMS, Recipe
     from personalization_assets.warehouse import copy_to, tables
 
     first, second = folder / "first.duckdb", folder / "second.duckdb"
-    recipe = Recipe.of("als", 60.0, 0.3, ALGORITHMS["als"].defaults).to_json()
     with duckdb.connect(config={"threads": 2, "memory_limit": "8GB"}) as con:
         con.execute("SET enable_progress_bar = false")
         con.execute(
@@ -112,9 +99,9 @@ def publications(folder: Path, customers: int, products: int) -> tuple[Path, Pat
                 products=products,
                 customer=CUSTOMER,
                 version=VERSIONS[0],
-                recipe=recipe,
             )
         )
+        model_tables(con)
         copy_to(con, first, tables(con))
     shutil.copy(first, second)
     with duckdb.connect(str(second)) as con:
@@ -125,6 +112,27 @@ def publications(folder: Path, customers: int, products: int) -> tuple[Path, Pat
                 f" {where[0] if where else ''}"
             )
     return first, second
+
+
+def model_tables(con: duckdb.DuckDBPyConnection) -> None:
+    """A model of 64 factors, trained on the interactions of some of the customers."""
+    from personalization_assets.recommendations import models
+    from personalization_assets.recommendations.matrix import to_matrix
+
+    pairs = con.sql("FROM serving.customer_products LIMIT 300_000").pl()
+    recipe = models.Recipe.of("als", 60.0, 0.3, models.ALGORITHMS["als"].defaults)
+    rows = models.fit(to_matrix(pairs), recipe, seed=1, threads=2).rows()
+    con.register("rows", rows.to_arrow())
+    con.execute(
+        f"CREATE TABLE recommendations.als_factors AS SELECT '{VERSIONS[0]}' AS model_version, *"
+        " FROM rows"
+    )
+    con.unregister("rows")
+    con.execute(
+        f"CREATE TABLE recommendations.als_model AS SELECT '{VERSIONS[0]}' AS model_version,"
+        " true AS is_current, 'als' AS algorithm, ? AS recipe",
+        [recipe.to_json()],
+    )
 
 
 @contextmanager
@@ -143,7 +151,9 @@ def service(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
             stderr=log,
         )
         try:
-            wait_for(lambda: ready()["status"] == "ready", 300)
+            wait_for(lambda: ready()["status"] == "ready" or process.poll() is not None, 300)
+            if process.poll() is not None:
+                raise RuntimeError((folder / "service.log").read_text(encoding="utf-8"))
             yield process, key
         finally:
             process.terminate()

@@ -99,20 +99,20 @@ def publish(
 def _model_tables(con: duckdb.DuckDBPyConnection, version: str, model: models.Model | None) -> None:
     con.execute(
         "CREATE TABLE recommendations.als_model (model_version VARCHAR, is_current BOOLEAN,"
-        " algorithm VARCHAR, recipe VARCHAR);"
-        "CREATE TABLE recommendations.als_factors (model_version VARCHAR, side VARCHAR,"
-        " key VARCHAR, factors FLOAT[], neighbours INTEGER[], scale FLOAT)"
+        " algorithm VARCHAR, recipe VARCHAR)"
     )
     if model is None:
+        con.execute(
+            "CREATE TABLE recommendations.als_factors (model_version VARCHAR, side VARCHAR)"
+        )
         return
     recipe = model.recipe
     con.execute(
         "INSERT INTO recommendations.als_model VALUES (?, true, ?, ?)",
         [version, recipe.algorithm, recipe.to_json()],
     )
-    add(
-        con, "recommendations.als_factors", model.rows().with_columns(model_version=pl.lit(version))
-    )
+    rows = model.rows().with_columns(model_version=pl.lit(version))
+    add(con, "recommendations.als_factors", rows)
     similar = model.similar(8)
     ids = model.products
     frame = similar.select(
@@ -121,10 +121,6 @@ def _model_tables(con: duckdb.DuckDBPyConnection, version: str, model: models.Mo
         similar_product_id=ids.gather(similar["other"]),
         score="score",
         source=pl.lit("model"),
-    )
-    con.execute(
-        "CREATE TABLE recommendations.similar_products (product_id VARCHAR, rank BIGINT,"
-        " similar_product_id VARCHAR, score DOUBLE, source VARCHAR)"
     )
     add(con, "recommendations.similar_products", frame)
 
@@ -176,9 +172,9 @@ def _lists(con: duckdb.DuckDBPyConnection, version: str, model: models.Model | N
 
 
 def add(con: duckdb.DuckDBPyConnection, table: str, frame: pl.DataFrame) -> None:
-    """Insert rows by column name."""
+    """A table of the frame's rows."""
     con.register("rows_to_add", frame.to_arrow())
-    con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM rows_to_add")
+    con.execute(f"CREATE TABLE {table} AS FROM rows_to_add")
     con.unregister("rows_to_add")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,6 +27,9 @@ from personalization_assets.settings import Settings, load_settings
 WITHOUT_KEYS = "PERSONALIZE_SERVICE_WITHOUT_KEYS"
 WORKERS = "PERSONALIZE_SERVICE_WORKERS"
 """How a command tells the processes that it starts"""
+
+SWITCH_SECONDS = 0.0005
+"""How long a thread that scores or reads may keep the interpreter while the loop waits for it"""
 
 DESCRIPTION = """
 Recommendations, similar products, and what may be said about a customer, from the last publication
@@ -91,6 +95,7 @@ def create_app(settings: Settings, with_keys: bool = True, workers: int = 1) -> 
 
 def app_of_a_worker() -> Front:
     """The service in a process that `personalize serve` started: settings from the environment."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     named = os.environ.get("PERSONALIZE_SETTINGS")
     to_stdout()
     return create_app(

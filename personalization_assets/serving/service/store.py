@@ -2,18 +2,19 @@
 
 A request takes the publication once, at its start, and keeps it to its end: it never sees half of
 each, and the old one is closed when the last request that uses it is done. The next one is read on
-a thread of low priority beside the requests. A file that can't be read changes nothing for them:
-the old publication goes on, and health and metrics say so.
+a thread beside the requests, of the same priority: a thread that is nicer than the others, and has
+to wait for the processor while it holds the interpreter's lock, holds up everybody. A file that
+can't be read changes nothing for them: the old publication goes on, and health and metrics say so.
 """
 
 import asyncio
 import contextlib
-import os
-import sys
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import duckdb
 
 from personalization_assets.errors import UserError
 from personalization_assets.serving.service.loading import load
@@ -21,9 +22,6 @@ from personalization_assets.serving.service.logs import place_of, say, warn
 from personalization_assets.serving.service.metrics import Metrics
 from personalization_assets.serving.service.publication import Identity, Publication, identity_of
 from personalization_assets.serving.settings import ServingSettings
-
-LOW_PRIORITY = 10
-"""What the loading thread is nicer than those that answer (Linux gives threads their own)"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class Store:
             return
         started = time.perf_counter()
         try:
-            publication = await _on_a_quiet_thread(self._path, self._settings)
+            publication = await _beside_requests(self._path, self._settings)
         except Exception as error:
             self._refuse(identity, error)
             return
@@ -80,19 +78,22 @@ class Store:
         )
 
     def _refuse(self, identity: Identity | None, error: Exception) -> None:
-        # A message of DuckDB may quote a value; only the kind of the error is safe to show.
+        # Messages of DuckDB may quote a value; the kind of the error is enough to go on.
+        why = "is broken or half-written"
+        if isinstance(error, duckdb.BinderException | duckdb.CatalogException):
+            why = "was published by another version of the platform than this service"
         sentence = (
             str(error)
             if isinstance(error, UserError)
-            else f"The publication {self._path} can't be read ({type(error).__name__}): it is "
-            "broken or half-written; publish it anew with `personalize run`."
+            else f"The publication {self._path} can't be used: it {why} ({type(error).__name__}); "
+            "publish it anew with `personalize run`."
         )
         self.refused = Refusal(identity, sentence)
         self._metrics.refused()
         warn("publication refused", sentence=sentence, error=place_of(error))
 
 
-async def _on_a_quiet_thread(path: Path, settings: ServingSettings) -> Publication:
+async def _beside_requests(path: Path, settings: ServingSettings) -> Publication:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Publication] = loop.create_future()
 
@@ -105,8 +106,6 @@ async def _on_a_quiet_thread(path: Path, settings: ServingSettings) -> Publicati
             done.set_result(publication)
 
     def work() -> None:
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
         publication, failed = None, None
         try:
             publication = load(path, settings)
