@@ -61,8 +61,8 @@ def evaluate(
             console.print(f"{path}: {events.left_out:,} rows without a user or an item left out")
     users, items = (known.rows[c].n_unique() for c in ("customer_id", "product_id"))
     console.print(
-        f"{known.rows.height:,} interactions of {users:,} users with {items:,} items to learn from; "
-        f"{asked.rows.height:,} to judge by. Tuned on {how}."
+        f"{known.rows.height:,} interactions of {users:,} users with {items:,} items to learn "
+        f"from; {asked.rows.height:,} to judge by. Tuned on {how}."
     )
     name, k = metric.split("@")
     written: list[dict[str, float | str]] = []

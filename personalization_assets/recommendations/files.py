@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import polars as pl
 
 from personalization_assets.errors import UserError
@@ -27,7 +28,7 @@ VALID_SHARE = 0.1
 """Of each user's interactions, or of the time, goes to validation where none is given"""
 
 DAY = 86_400.0
-JUDGED_IN_SEARCH = 10_000
+JUDGED_IN_SEARCH = 30_000
 """At most so many customers are looked at in a trial"""
 
 
@@ -147,10 +148,13 @@ def _seconds(column: pl.Series) -> pl.Series:
         return column.cast(pl.Datetime("us")).dt.epoch("us").cast(pl.Float64) / 1e6
     numbers = column.cast(pl.Float64, strict=False)
     if numbers.null_count() > column.null_count():
-        return (
-            column.str.to_datetime(time_unit="us", strict=False).dt.epoch("us").cast(pl.Float64)
-            / 1e6
-        )
+        texts = pl.DataFrame({"written": column}).with_row_index("line")
+        with duckdb.connect() as con:
+            con.register("texts", texts.to_arrow())
+            read: pl.DataFrame = con.sql(
+                "SELECT epoch_us(try_cast(written AS TIMESTAMP)) / 1e6 AS seconds FROM texts ORDER BY line"
+            ).pl()
+        return read["seconds"]
     largest = float(numbers.abs().max() or 0.0)  # type: ignore[arg-type]
     for unit in (1e9, 1e6, 1e3):
         if largest > 1e10 * unit / 10:
@@ -251,11 +255,11 @@ def search(
         start, frozenset(fixed)
     ):
         trials.append(trial)
-        best = tuning.best_of(trials)
+        best = tuning.chosen(trials)
         progress(
             f"{start.algorithm}: trial {len(trials)}, best {metric[0]}@{metric[1]} {best.value:.4f}"
         )
-    return tuning.best_of(trials).recipe
+    return tuning.chosen(trials).recipe
 
 
 def contest(

@@ -46,7 +46,7 @@ class RecommendationsSettings(ListSettings, ExploringSettings):
         description="What is trained and judged; EASE only up to 10,000 products",
     )
     factors: int = Field(default=64, ge=2, le=1024, description="Of ALS: length of a vector")
-    iterations: int = Field(default=6, ge=1, le=100, description="Rounds of alternating fits")
+    iterations: int = Field(default=5, ge=1, le=100, description="Rounds of alternating fits")
     alpha: float = Field(
         default=10.0, gt=0, description="Confidence of an interaction of mean weight: 1 + alpha"
     )
@@ -54,7 +54,7 @@ class RecommendationsSettings(ListSettings, ExploringSettings):
         default=1.0, ge=0, description="Penalty on the size of factors, as a multiple of alpha"
     )
     damping: float = Field(
-        default=0.3,
+        default=0.5,
         ge=0,
         le=1,
         description="Weights are divided by (customer's degree x product's degree) to this power",

@@ -1,24 +1,44 @@
 """A small, bounded search for the values of a recipe, on a window before the one that judges.
 
-One value at a time, in the order of the algorithm's `steps`, each keeping the best so far: a dozen
-or two trainings, the same for the same data. What is tried spans what shops differ in most.
+One value at a time, in the order of the algorithm's `steps`: two or three dozen trainings, the same
+for the same data. What is tried spans what shops differ in most. A change is taken where its gain
+is more than its standard error, paired over customers (the rule of one standard error, Breiman et
+al. 1984): among values that do as well, those that a search begins with are the safer ones.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from personalization_assets.recommendations import judging, models
+from personalization_assets.recommendations.bootstrap import Values
 from personalization_assets.recommendations.models import candidates
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One recipe and what it reached on the validation window."""
+    """One recipe and what it reached on the validation window.
+
+    Attributes:
+        recipe: what was tried
+        value: the mean of the metric
+        scores: the metric per customer, the same customers in all trials of a search
+        taken: whether the search went on from it
+    """
 
     recipe: models.Recipe
     value: float
+    scores: Values
+    taken: bool = False
+
+    def surely_better(self, other: "Trial") -> bool:
+        """Whether it gains more than the standard error of the gain."""
+        gains = self.scores - other.scores
+        if len(gains) < 2:
+            return False
+        error = float(np.std(gains, ddof=1)) / len(gains) ** 0.5
+        return bool(np.mean(gains) > error)
 
 
 @dataclass(frozen=True)
@@ -40,33 +60,33 @@ class Search:
     threads: int = 0
 
     def trials(self, start: models.Recipe, fixed: frozenset[str] = frozenset()) -> Iterator[Trial]:
-        """Yield every trial, the start first; the best is to be used, the earliest of equals.
+        """Yield every trial, the start first; the last one taken is to be used, see `chosen`.
 
         Args:
             start: the recipe to begin with
             fixed: names of values that stay as they are
         """
-        best = self.attempt(start)
+        trained = _Trained(self)
+        best = replace(self._attempt(start, trained), taken=True)
         yield best
         tried = {start}
-        trained = _Trained(self)
         for name, values in models.ALGORITHMS[start.algorithm].steps:
             for value in () if name in fixed else values:
                 recipe = best.recipe.with_value(name, value)
                 if recipe in tried:
                     continue
                 tried.add(recipe)
-                trial = self.attempt(recipe, trained)
+                trial = self._attempt(recipe, trained)
+                if trial.surely_better(best):
+                    best = trial = replace(trial, taken=True)
                 yield trial
-                if trial.value > best.value:
-                    best = trial
 
-    def attempt(self, recipe: models.Recipe, trained: "_Trained | None" = None) -> Trial:
+    def _attempt(self, recipe: models.Recipe, trained: "_Trained") -> Trial:
         """Train on what was known and judge by what was bought after it."""
         part = self.split_at(recipe.half_life_days)
         if not part.known.pairs:
-            return Trial(recipe, 0.0)
-        model = (trained or _Trained(self)).model(part, recipe)
+            return Trial(recipe, 0.0, np.zeros(0))
+        model = trained.model(part, recipe)
         found = candidates.of_model(
             part, model, self.target, n=self.metric[1], history=recipe.history, threads=self.threads
         )
@@ -74,7 +94,7 @@ class Search:
             found, part.truth[self.target], len(part.judged), len(part.known.products)
         )
         values = scores[self.metric]
-        return Trial(recipe, float(np.mean(values)) if len(values) else 0.0)
+        return Trial(recipe, float(np.mean(values)) if len(values) else 0.0, values)
 
 
 class _Trained:
@@ -93,6 +113,6 @@ class _Trained:
         return self._model
 
 
-def best_of(trials: list[Trial]) -> Trial:
-    """The trial with the highest value, the earliest of equals."""
-    return max(trials, key=lambda trial: trial.value)
+def chosen(trials: Sequence[Trial]) -> Trial:
+    """What a search ended with."""
+    return [trial for trial in trials if trial.taken][-1]

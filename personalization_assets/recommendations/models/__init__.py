@@ -51,7 +51,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             ("damping", (0.0, 0.3, 0.5, 0.7)),
             ("popularity", (0.0, 0.05, 0.1, 0.2)),
             ("regularization", (0.3, 1.0, 3.0)),
-            ("iterations", (4, 6, 10)),
+            ("iterations", (3, 5, 8)),
             HISTORY,
         ),
     ),

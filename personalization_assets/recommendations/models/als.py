@@ -21,10 +21,10 @@ from personalization_assets.recommendations.models.recipe import Recipe
 
 DEFAULTS: Mapping[str, float] = {
     "factors": 64,
-    "iterations": 6,
+    "iterations": 5,
     "alpha": 10.0,
     "regularization": 1.0,
-    "damping": 0.3,
+    "damping": 0.5,
     "popularity": 0.0,
 }
 """factors: length of a vector; iterations: rounds of alternating fits; alpha: confidence of an
@@ -118,7 +118,7 @@ class FactorModel:
         return factors
 
     def rows(self) -> pl.DataFrame:
-        """`side, key, factors, neighbours, scale, boost`: a customer's or product's vector a row."""
+        """`side, key, factors, neighbours, scale, boost`, a row per customer and product."""
         nothing = [None] * len(self.customers)
         sides: list[tuple[str, pl.Series, Floats, Any, Any]] = [
             ("customer", self.customers, self.customer_factors, nothing, nothing),

@@ -84,8 +84,9 @@ class ItemModel:
         )
 
     def rows(self) -> pl.DataFrame:
-        """`side, key, factors, neighbours, scale, boost`: a product a row, `factors` the weights of its
-        `neighbours`, which are positions in the sorted products.
+        """`side, key, factors, neighbours, scale, boost`, a row per product.
+
+        `factors` are the weights of its `neighbours`, positions in the sorted products.
         """
         bounds = self.weights.indptr
         lengths = pl.DataFrame(
