@@ -16,7 +16,7 @@ class ServingSettings(BaseModel):
         "that the published list can't know of, or always",
     )
     context_weight: float = Field(
-        default=1.0,
+        default=5.0,
         gt=0,
         le=1_000,
         description="How many times a view or cart of this moment counts what a recorded one does",

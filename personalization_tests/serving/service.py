@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from personalization_assets.recommendations.settings import RecommendationsSettings
 from personalization_assets.serving.service.app import create_app
 from personalization_assets.serving.service.keys import SCOPES, KeyFile, keys_file
 from personalization_assets.serving.settings import ServingSettings
@@ -44,8 +45,13 @@ class Service:
 
 
 def settings_of(folder: Path, **serving: Any) -> Settings:
-    """Settings of a data folder; `serving` are those of the service."""
-    return Settings(data_dir=folder, serving=ServingSettings(reload_seconds=0.05, **serving))
+    """Settings of a data folder; `serving` are those of the service and, by `lists`, of lists."""
+    lists = RecommendationsSettings(**serving.pop("lists", {}))
+    return Settings(
+        data_dir=folder,
+        serving=ServingSettings(reload_seconds=0.05, **serving),
+        recommendations=lists,
+    )
 
 
 def new_key(

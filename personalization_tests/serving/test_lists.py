@@ -91,6 +91,22 @@ def test_what_happens_now_counts_as_much_as_the_setting_says(start: Start) -> No
     assert kitchen(urgent) > kitchen(ordinary)
 
 
+def test_a_live_list_is_not_all_of_one_kind(start: Start) -> None:
+    path, context = LISTS.format("c_0042"), {"viewed": ["P001", "P002"], "n": 6}
+
+    def categories(service: Service, **more: Any) -> list[str]:
+        return [i["category"] for i in service.items(path, **context, **more)]
+
+    loose = start(time_limit_ms=5_000, lists={"max_per_category": 0, "max_per_brand": 0})
+    mixed = start(time_limit_ms=5_000, lists={"max_per_category": 2, "max_per_brand": 0})
+    assert max(categories(loose).count(c) for c in ("Kitchen", "Garden", "Textiles")) > 2
+    assert sorted(categories(mixed)) == sorted(["Kitchen", "Garden", "Textiles"] * 2)
+    assert categories(mixed, category="Kitchen") == ["Kitchen"] * 6
+    # all products are of one brand: where only they are left, they fill the list
+    short = start(time_limit_ms=5_000, lists={"max_per_brand": 1, "max_per_category": 0})
+    assert categories(short) == categories(loose)
+
+
 def test_the_same_context_by_get_and_by_post_gives_the_same_answer(service: Service) -> None:
     path = LISTS.format("c_0012")
     context = {"cart": ["P003"], "viewed": ["P010", "P011"], "exclude": ["P013"], "n": 5}

@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from personalization_assets.serving.service.access import Access
-from personalization_assets.serving.service.choosing import Weights
+from personalization_assets.serving.service.choosing import Rules
 from personalization_assets.serving.service.front import Front
 from personalization_assets.serving.service.keys import KeyFile, keys_file
 from personalization_assets.serving.service.ladder import Ladder
@@ -51,9 +51,14 @@ def create_app(settings: Settings, with_keys: bool = True, workers: int = 1) -> 
     serving = settings.serving
     metrics = Metrics()
     store = Store(settings.serving_file, serving, metrics)
-    recorded, now = settings.recommendations, serving.context_weight
-    weights = Weights(cart=recorded.weight_cart * now, view=recorded.weight_view * now)
-    ladder = Ladder(serving, weights, metrics)
+    lists, now = settings.recommendations, serving.context_weight
+    rules = Rules(
+        cart=lists.weight_cart * now,
+        view=lists.weight_view * now,
+        per_category=lists.max_per_category,
+        per_brand=lists.max_per_brand,
+    )
+    ladder = Ladder(serving, rules, metrics)
     keys = KeyFile(keys_file(settings)) if with_keys else None
     access = Access(keys, serving.rate_limit, metrics, workers)
 

@@ -1,10 +1,13 @@
 """Which products to show, from one publication: pure functions, no waiting, no clock.
 
 Hard rules hold on every step of the ladder: a product is shown only if it can be sold, was not
-bought too recently, lies neither in the cart nor among what was just viewed, and is not excluded by
-the request, whose category and price it has to fit.
+bought too recently, lies neither in the cart nor among what was just viewed, is not excluded by the
+request, and fits its category and price. Of the other rules of lists a live one keeps the most
+products of a category and of a brand; price bands, places for new products and for something to buy
+again are matters of the published list.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +21,22 @@ IN_CART, VIEWED = "Goes with {} in your cart", "Because you looked at {}"
 PICKED, POPULAR, POPULAR_IN = "Picked for you", "Popular right now", "Popular in {}"
 
 
+MIXTURE = 4
+"""So many times the products wanted are looked at where a list must not be of one kind"""
+
+
 @dataclass(frozen=True)
-class Weights:
-    """What is added to a customer's interactions for a product in the cart or just viewed."""
+class Rules:
+    """How live lists are made."""
 
     cart: float
+    """Added to a customer's interactions for a product in the cart"""
     view: float
+    """The same for a product just viewed"""
+    per_category: int
+    """Most products of a category; 0 for no limit"""
+    per_brand: int
+    """Most products of a brand; 0 for no limit"""
 
 
 @dataclass(frozen=True)
@@ -69,13 +82,13 @@ def allowed(publication: Publication, asked: Asked) -> Any:
     return may
 
 
-def scored(publication: Publication, asked: Asked, weights: Weights, may: Any) -> list[Choice]:
+def scored(publication: Publication, asked: Asked, rules: Rules, may: Any) -> list[Choice]:
     """The best products by the model, from the customer's interactions and what they do now.
 
     Without a model, and where it has nothing to go by, there are none.
     """
     scorer = publication.scorer
-    row = _weights(publication, asked, weights)
+    row = _weights(publication, asked, rules)
     if scorer is None or row is None:
         return []
     scores = np.asarray(scorer.model.scores(row))[0]
@@ -84,15 +97,17 @@ def scored(publication: Publication, asked: Asked, weights: Weights, may: Any) -
     eligible = (scorer.code_of >= 0) & (scores > 0)
     eligible &= may[scorer.code_of]
     columns = np.nonzero(eligible)[0]
-    if len(columns) > asked.n:
-        columns = columns[np.argpartition(-scores[columns], asked.n - 1)[: asked.n]]
+    wanted = MIXTURE * asked.n
+    if len(columns) > wanted:
+        columns = columns[np.argpartition(-scores[columns], wanted - 1)[:wanted]]
     columns = columns[np.lexsort((columns, -scores[columns]))]
     codes = scorer.code_of[columns].tolist()
     why = _reasons(publication, asked)
-    return [
-        Choice(code, float(score), scorer.source, why.get(code, PICKED))
+    best = [
+        Choice(code, score, scorer.source, why.get(code, PICKED))
         for code, score in zip(codes, scores[columns].tolist(), strict=True)
     ]
+    return _mixed(publication, best, rules, asked.category is not None)[: asked.n]
 
 
 def published(publication: Publication, asked: Asked, may: Any) -> list[Choice]:
@@ -161,7 +176,7 @@ def codes_of(publication: Publication, product_ids: Sequence[str]) -> tuple[int,
     return tuple(dict.fromkeys(codes[p] for p in product_ids if p in codes))
 
 
-def _weights(publication: Publication, asked: Asked, weights: Weights) -> Any:
+def _weights(publication: Publication, asked: Asked, rules: Rules) -> Any:
     """The customer's interactions with what they do now, as one CSR row over the model's columns;
     None where there are none."""
     scorer = publication.scorer
@@ -177,8 +192,8 @@ def _weights(publication: Publication, asked: Asked, weights: Weights) -> Any:
     values = np.concatenate(
         [
             publication.interactions.weight[own],
-            np.full(len(asked.cart), weights.cart, dtype=np.float32),
-            np.full(len(asked.viewed), weights.view, dtype=np.float32),
+            np.full(len(asked.cart), rules.cart, dtype=np.float32),
+            np.full(len(asked.viewed), rules.view, dtype=np.float32),
         ]
     )
     columns = scorer.column_of[codes]
@@ -186,6 +201,28 @@ def _weights(publication: Publication, asked: Asked, weights: Weights) -> Any:
     if not known.any():
         return None
     return csr((values[known], columns[known], [0, int(known.sum())]), len(scorer.code_of))
+
+
+def _mixed(
+    publication: Publication, best: list[Choice], rules: Rules, one_category: bool
+) -> list[Choice]:
+    """Those beyond the most of their category or brand after all others, as a list that would be
+    short otherwise needs them."""
+    within: list[Choice] = []
+    beyond: list[Choice] = []
+    taken: Counter[tuple[str, str]] = Counter()
+    for choice in best:
+        product = publication.products.shown[choice.product]
+        kinds = [("brand", product.brand, rules.per_brand)]
+        if not one_category:
+            kinds.append(("category", product.category, rules.per_category))
+        limited = [((what, name), most) for what, name, most in kinds if name and most]
+        if any(taken[kind] >= most for kind, most in limited):
+            beyond.append(choice)
+            continue
+        taken.update(kind for kind, _ in limited)
+        within.append(choice)
+    return within + beyond
 
 
 def _reasons(publication: Publication, asked: Asked) -> dict[int, str]:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from personalization_assets.serving.service import choosing
-from personalization_assets.serving.service.choosing import Asked, Choice, Weights
+from personalization_assets.serving.service.choosing import Asked, Choice, Rules
 from personalization_assets.serving.service.logs import place_of, warn
 from personalization_assets.serving.service.metrics import Metrics
 from personalization_assets.serving.service.publication import Publication
@@ -32,9 +32,9 @@ class Found:
 class Ladder:
     """Answers requests for a customer's products, step by step until there is an answer."""
 
-    def __init__(self, settings: ServingSettings, weights: Weights, metrics: Metrics) -> None:
+    def __init__(self, settings: ServingSettings, rules: Rules, metrics: Metrics) -> None:
         self._settings = settings
-        self._weights = weights
+        self._rules = rules
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(settings.scoring_threads, "scoring")
         self._places = threading.Semaphore(settings.scoring_threads + settings.scoring_queue)
@@ -84,7 +84,7 @@ class Ladder:
         if not self._places.acquire(blocking=False):
             return [], "busy"
         try:
-            work = self._threads.submit(choosing.scored, publication, asked, self._weights, may)
+            work = self._threads.submit(choosing.scored, publication, asked, self._rules, may)
         except BaseException:
             self._places.release()
             raise
