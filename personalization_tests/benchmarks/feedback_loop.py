@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from personalization_assets.contracts import contract_of
 from personalization_assets.feedback.examination import counts_of, examine
-from personalization_assets.recommendations import contracts, exploring, models, training
+from personalization_assets.recommendations import exploring, models, training
 from personalization_assets.recommendations.matrix import to_matrix
 from personalization_assets.settings import Settings
 from personalization_tests.feedback.mails import DDL
 from personalization_tests.recommendations import shop
+from personalization_tests.recommendations.test_training import STATEMENT, nothing
 
 FIRST = dt.datetime(2026, 3, 1, 3)
 WARM_UP = 12
@@ -58,7 +58,6 @@ SETTINGS = Settings.model_validate(
         },
     }
 )
-STATEMENT = (shop.SQL_MODELS / "recommendations/interactions.sql").read_text()
 
 
 @dataclass
@@ -168,13 +167,7 @@ class _Town:
         """A version, published if the gate says so."""
         if before is None:
             self.data(number)
-            tables = (
-                contracts.AlsModel,
-                contracts.AlsFactors,
-                contracts.Evaluation,
-                contracts.Trials,
-            )
-            before = training.Records(*(contract_of(t).empty() for t in tables))
+            before = nothing()
         after = training.train_version(
             self.con,
             STATEMENT,
