@@ -11,6 +11,7 @@ from personalization_assets.recommendations.contracts import (
     AlsFactors,
     AlsModel,
     Evaluation,
+    TrainingData,
     Trials,
 )
 from personalization_assets.sql_models import read_sql_model
@@ -18,7 +19,7 @@ from personalization_assets.tables import Run, table_asset
 
 
 @table_asset(
-    contract=[AlsModel, AlsFactors, Evaluation, Trials],
+    contract=[AlsModel, AlsFactors, Evaluation, Trials, TrainingData],
     deps=[
         "recommendations/activity",
         "recommendations/interactions",
@@ -36,6 +37,7 @@ def als_model(run: Run) -> Mapping[type[pa.DataFrameModel], pl.DataFrame]:
         _standing(run, AlsFactors),
         _standing(run, Evaluation),
         _standing(run, Trials),
+        _standing(run, TrainingData),
     )
     after = training.train_version(
         run.con,
@@ -46,6 +48,7 @@ def als_model(run: Run) -> Mapping[type[pa.DataFrameModel], pl.DataFrame]:
         run.settings.threads,
         before,
         promotions.promoted_version(run.read("recommendations.promotions")),
+        _wanted(run),
         run.progress,
     )
     run.metadata(
@@ -56,7 +59,21 @@ def als_model(run: Run) -> Mapping[type[pa.DataFrameModel], pl.DataFrame]:
         AlsFactors: after.factors,
         Evaluation: after.evaluation,
         Trials: after.trials,
+        TrainingData: after.data,
     }
+
+
+def _wanted(run: Run) -> bool:
+    """Whether new activity is to be trained on.
+
+    The signals are those of the run before: what came of mails is known after the lists are made.
+    """
+    if run.settings.recommendations.retrain == "nightly":
+        return True
+    if not run.exists("feedback.retraining_signals"):
+        return True
+    due = run.con.sql("SELECT count(*) FROM feedback.retraining_signals WHERE is_due").fetchall()
+    return bool(due[0][0])
 
 
 def _standing(run: Run, model: type[pa.DataFrameModel]) -> pl.DataFrame:

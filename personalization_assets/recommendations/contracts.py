@@ -22,6 +22,9 @@ class AlsModel(pa.DataFrameModel):
     trained_as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
         description="as_of of the run that trained it", metadata={"unit": "UTC"}
     )
+    settings_hash: str = pa.Field(
+        str_matches=r"^[0-9a-f]{12}$", description="Hash of the settings that training depends on"
+    )
     algorithm: str = pa.Field(str_matches=r"^[a-z_]+$", description="als, ease or knn")
     recipe: str = pa.Field(description="Algorithm and all its values, as JSON")
     half_life_days: float = pa.Field(
@@ -168,4 +171,28 @@ class Trials(pa.DataFrameModel):
             **KEEPER,
             "key": ["model_version", "trial"],
             "grain": "one row per version and trial",
+        }
+
+
+class TrainingData(pa.DataFrameModel):
+    """What each version was trained on, by kind of activity."""
+
+    model_version: str = pa.Field(description="Version in als_model")
+    kind: str = pa.Field(description="view, cart, purchase, click or preference")
+    pairs: int = pa.Field(ge=0, description="Customers x products", metadata={"unit": "count"})
+    events: int = pa.Field(ge=0, description="Interactions", metadata={"unit": "count"})
+    customers: int = pa.Field(ge=0, description="Customers", metadata={"unit": "count"})
+    products: int = pa.Field(ge=0, description="Products", metadata={"unit": "count"})
+    first_day: pl.Date = pa.Field(description="Day of the first of them")
+    last_day: pl.Date = pa.Field(description="Day of the last of them")
+    fingerprint: str = pa.Field(description="The same for the same activity, whatever its order")
+
+    class Config:
+        """Where the table is and what a row is."""
+
+        name = "training_data"
+        metadata: ClassVar = {
+            **KEEPER,
+            "key": ["model_version", "kind"],
+            "grain": "one row per version and kind of activity",
         }

@@ -152,7 +152,8 @@ def _seconds(column: pl.Series) -> pl.Series:
         with duckdb.connect() as con:
             con.register("texts", texts.to_arrow())
             read: pl.DataFrame = con.sql(
-                "SELECT epoch_us(try_cast(written AS TIMESTAMP)) / 1e6 AS seconds FROM texts ORDER BY line"
+                "SELECT epoch_us(try_cast(written AS TIMESTAMP)) / 1e6 AS seconds"
+                " FROM texts ORDER BY line"
             ).pl()
         return read["seconds"]
     largest = float(numbers.abs().max() or 0.0)  # type: ignore[arg-type]

@@ -113,6 +113,36 @@ def fingerprint(con: duckdb.DuckDBPyConnection) -> str:
     return f"{count}-{upper:016x}{lower:016x}"
 
 
+def snapshot(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """What there is to train on up to as_of, a row per kind of activity.
+
+    `kind`, `pairs` (customers x products), `events`, `customers`, `products`, `first_day`,
+    `last_day`, and `fingerprint`, which is the same for the same activity in whatever order.
+    """
+    return frame(
+        con,
+        """
+        SELECT
+            kind,
+            count(DISTINCT (customer_id, product_id)) AS pairs,
+            CAST(sum(events) AS BIGINT) AS events,
+            count(DISTINCT customer_id) AS customers,
+            count(DISTINCT product_id) AS products,
+            min(day) AS first_day,
+            max(day) AS last_day,
+            format('{}-{:016x}{:016x}', count(*), bit_xor(md5_number_upper(k)),
+                bit_xor(md5_number_lower(k))) AS fingerprint
+        FROM (
+            SELECT *, concat_ws(chr(31), customer_id, product_id, day, events) AS k
+            FROM recommendations.activity
+            WHERE day <= CAST(getvariable('as_of') AS DATE)
+        )
+        GROUP BY kind
+        ORDER BY kind
+        """,
+    )
+
+
 def frame(con: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
     """The rows of a query."""
     rows: pl.DataFrame = con.sql(query).pl()

@@ -79,6 +79,16 @@ class RecommendationsSettings(ListSettings, ExploringSettings):
         ge=1,
         description="Values are tried on as many customers as have so many products together",
     )
+    tune_days: float = Field(
+        default=7.0,
+        ge=0,
+        description="Values found are used so long before they are searched anew; 0: every time",
+    )
+    retrain: Literal["nightly", "when_needed"] = Field(
+        default="nightly",
+        description="Train on every run with new activity, or only when "
+        "feedback.retraining_signals says so",
+    )
     keep_versions: int = Field(
         default=3, ge=1, le=100, description="So many versions keep their factors"
     )

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -26,24 +27,40 @@ from personalization_assets.recommendations.settings import RecommendationsSetti
 METHOD = 2
 """Part of every version: raise it when the same settings and data would give another model."""
 
-LISTS_ONLY = {*ListSettings.model_fields, *ExploringSettings.model_fields, "keep_versions"}
-"""Settings that change lists but not the model."""
+NOT_OF_THE_MODEL = {
+    *ListSettings.model_fields,
+    *ExploringSettings.model_fields,
+    "keep_versions",
+    "retrain",
+    "tune_days",
+}
+"""Settings that change lists, or when to train, but not what comes of a training."""
 
 
 @dataclass(frozen=True)
 class Records:
-    """The four tables that a training leaves behind, as frames."""
+    """The five tables that a training leaves behind, as frames."""
 
     models: pl.DataFrame
     factors: pl.DataFrame
     evaluation: pl.DataFrame
     trials: pl.DataFrame
+    data: pl.DataFrame
+
+
+def settings_hash(settings: RecommendationsSettings, seed: int) -> str:
+    """A name for all that training depends on besides the data: 12 hex digits."""
+    chosen = settings.model_dump(mode="json", exclude=NOT_OF_THE_MODEL)
+    return _hash([METHOD, seed, chosen])
 
 
 def version_of(con: duckdb.DuckDBPyConnection, settings: RecommendationsSettings, seed: int) -> str:
     """The name of the version that settings and present activity lead to: 12 hex digits."""
-    chosen = settings.model_dump(mode="json", exclude=LISTS_ONLY)
-    text = json.dumps([METHOD, seed, chosen, past.fingerprint(con)], sort_keys=True)
+    return _hash([settings_hash(settings, seed), past.fingerprint(con)])
+
+
+def _hash(parts: Sequence[Any]) -> str:
+    text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -56,6 +73,7 @@ def train_version(
     threads: int,
     before: Records,
     promoted: str | None = None,
+    wanted: bool = True,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Records:
     """The tables after this run. Unchanged settings and activity leave them as they were.
@@ -69,19 +87,28 @@ def train_version(
         threads: of training; results do not depend on it
         before: the tables as they stand, possibly empty
         promoted: the version that a person promoted
+        wanted: whether news alone are a reason to train; a change of settings always is
         progress: told what is going on
     """
     version = version_of(con, settings, seed)
     known = before.models.filter(pl.col("model_version") == version)
     if known.height and before.factors["model_version"].eq(version).any():
         return _settled(before, version, promoted, settings)
+    standing = before.models.filter("is_current")["settings_hash"].to_list()
+    if not wanted and standing == [settings_hash(settings, seed)]:
+        progress("recommender: no signal asks for a training, the current version stays")
+        current = before.models.filter("is_current")["model_version"][0]
+        return _settled(before, current, promoted, settings)
 
     window = _Window(con, statement, settings)
     every = window.interactions(settings.half_life_days)
     if every.is_empty():
         return before
     running = _running(before)
-    challengers, trials = _search(window, every, settings, seed, threads, progress)
+    challengers = _found_lately(before, settings, seed, as_of)
+    trials: list[tuning.Trial] = []
+    if not challengers:
+        challengers, trials = _search(window, every, settings, seed, threads, progress)
     evaluation, verdict = _judge(
         window, challengers, running, version, settings, seed, threads, progress
     )
@@ -92,14 +119,15 @@ def train_version(
     pairs = window.interactions(recipe.half_life_days)
     matrix = to_matrix(pairs)
     model = models.fit(matrix, recipe, seed, threads)
-    row = _model_row(con, before, version, as_of, matrix, recipe, settings, verdict)
+    row = _model_row(con, before, version, as_of, matrix, recipe, settings, seed, verdict)
     after = Records(
         _replaced(before.models, version, row),
-        _replaced(
-            before.factors, version, model.rows().with_columns(model_version=pl.lit(version))
-        ),
+        _replaced(before.factors, version, to_rows(model, version)),
         _replaced(before.evaluation, version, evaluation),
         _replaced(before.trials, version, _trial_rows(trials, challengers, version, before.trials)),
+        _replaced(
+            before.data, version, past.snapshot(con).with_columns(model_version=pl.lit(version))
+        ),
     )
     return _settled(after, version, promoted, settings)
 
@@ -160,6 +188,28 @@ class _Window:
         )
 
 
+def _found_lately(
+    before: Records, settings: RecommendationsSettings, seed: int, as_of: dt.datetime
+) -> dict[str, models.Recipe]:
+    """What the last search under the same settings ended with, if it was within `tune_days`."""
+    since = as_of - dt.timedelta(days=settings.tune_days)
+    searched = before.models.filter(
+        (pl.col("settings_hash") == settings_hash(settings, seed))
+        & (pl.col("trained_as_of") > since)
+        & (pl.col("trained_as_of") <= as_of)
+    ).join(before.trials, on="model_version", how="semi")
+    if searched.is_empty():
+        return {}
+    last = searched.sort("number")["model_version"].tail(1)
+    ended = before.trials.filter(
+        pl.col("model_version").is_in(last.implode()) & pl.col("is_chosen")
+    )
+    return {
+        row["algorithm"]: models.Recipe.from_json(row["recipe"])
+        for row in ended.sort("trial").iter_rows(named=True)
+    }
+
+
 def _search(
     window: _Window,
     every: pl.DataFrame,
@@ -189,9 +239,9 @@ def _search(
             own.append(trial)
             progress(
                 f"recommender: trial {len(own)} of {name}, best so far"
-                f" {settings.metric} {tuning.best_of(own).value:.4f}"
+                f" {settings.metric} {tuning.chosen(own).value:.4f}"
             )
-        recipes[name] = tuning.best_of(own).recipe
+        recipes[name] = tuning.chosen(own).recipe
         tried += own
     return recipes, tried
 
@@ -293,6 +343,7 @@ def _model_row(
     matrix: Matrix,
     recipe: models.Recipe,
     settings: RecommendationsSettings,
+    seed: int,
     verdict: gate.Verdict,
 ) -> pl.DataFrame:
     first, last = con.execute(
@@ -304,6 +355,7 @@ def _model_row(
         "model_version": version,
         "number": int(numbers.max() or 0) + 1,  # type: ignore[arg-type]
         "trained_as_of": as_of,
+        "settings_hash": settings_hash(settings, seed),
         "algorithm": recipe.algorithm,
         "recipe": recipe.to_json(),
         "half_life_days": recipe.half_life_days,
@@ -340,4 +392,5 @@ def _settled(
         records.factors.filter(kept).sort("model_version", "side", "key"),
         records.evaluation.sort("model_version", "target", "segment", "candidate", "metric", "k"),
         records.trials.sort("model_version", "trial"),
+        records.data.sort("model_version", "kind"),
     )

@@ -1,5 +1,6 @@
 """A version of the model: tuned, judged by time, and current only if it beats popularity."""
 
+import datetime as dt
 from typing import Any
 
 import polars as pl
@@ -15,7 +16,13 @@ QUICK = RecommendationsSettings(tune=False, algorithms=("als",), factors=16, boo
 
 
 def nothing() -> training.Records:
-    tables = (contracts.AlsModel, contracts.AlsFactors, contracts.Evaluation, contracts.Trials)
+    tables = (
+        contracts.AlsModel,
+        contracts.AlsFactors,
+        contracts.Evaluation,
+        contracts.Trials,
+        contracts.TrainingData,
+    )
     return training.Records(*(contract_of(t).empty() for t in tables))
 
 
@@ -24,9 +31,18 @@ def train(
     settings: RecommendationsSettings = QUICK,
     before: training.Records | None = None,
     threads: int = 2,
+    days_later: int = 0,
+    wanted: bool = True,
 ) -> training.Records:
     return training.train_version(
-        con, STATEMENT, shop.AS_OF, settings, 7, threads, before or nothing()
+        con,
+        STATEMENT,
+        shop.AS_OF + dt.timedelta(days=days_later),
+        settings,
+        7,
+        threads,
+        before or nothing(),
+        wanted=wanted,
     )
 
 
@@ -69,6 +85,7 @@ def test_every_table_keeps_its_contract(tuned: training.Records) -> None:
         (contracts.AlsFactors, tuned.factors),
         (contracts.Evaluation, tuned.evaluation),
         (contracts.Trials, tuned.trials),
+        (contracts.TrainingData, tuned.data),
     ]:
         audit = contract_of(table).audit(frame)
         assert audit.rejected.is_empty(), audit.failures
@@ -91,6 +108,47 @@ def test_unchanged_input_trains_nothing(con: Any, tuned: training.Records) -> No
     again = train(con, settings, before=tuned)
     for name in ("models", "factors", "evaluation", "trials"):
         assert getattr(again, name).equals(getattr(tuned, name)), name
+
+
+@pytest.fixture
+def news() -> Any:
+    """The shop of `con` with one more purchase."""
+    con = shop.connect()
+    shop.with_tastes(con, people=300)
+    shop.build(con, *shop.ROOM)
+    con.execute("""
+        INSERT INTO recommendations.activity
+        SELECT customer_id, 'p001', 'purchase', day, 1, last_at FROM recommendations.activity
+        WHERE product_id <> 'p001' ORDER BY day DESC, customer_id LIMIT 1
+    """)
+    return con
+
+
+def test_what_a_search_found_is_used_until_it_is_old(news: Any, tuned: training.Records) -> None:
+    settings = RecommendationsSettings(bootstrap_samples=50)
+    soon = train(news, settings, before=tuned, days_later=3)
+    [first, second] = soon.models["model_version"]
+    assert soon.trials["model_version"].unique().to_list() == [first]
+    judged = soon.evaluation.filter(model_version=second)["candidate"].unique()
+    assert {"als", "ease", "knn", "running"} <= set(judged)
+    late = train(news, settings, before=tuned, days_later=8)
+    assert late.trials["model_version"].n_unique() == 2
+
+
+def test_without_a_signal_news_are_no_reason_to_train_but_settings_are(
+    news: Any, tuned: training.Records
+) -> None:
+    same = RecommendationsSettings(bootstrap_samples=50)
+    assert train(news, same, before=tuned, wanted=False).models.equals(tuned.models)
+    assert train(news, same, before=tuned).models.height == 2
+    assert train(news, QUICK, before=tuned, wanted=False).models.height == 2
+
+
+def test_what_a_version_was_trained_on_is_kept(con: Any, tuned: training.Records) -> None:
+    [version] = tuned.models["model_version"]
+    assert set(tuned.data["model_version"]) == {version}
+    events = con.execute("SELECT sum(events) FROM recommendations.activity").fetchall()[0][0]
+    assert tuned.data["events"].sum() == events
 
 
 def test_threads_do_not_change_a_value(con: Any) -> None:
