@@ -11,7 +11,7 @@
 -- @column category: Category, null if unknown
 -- @column brand: Brand, null if unknown
 -- @column price_base: Price, null if unknown (base currency)
--- @column is_sellable: Active, launched, in stock (setting min_stock; unknown stock counts as in stock) and not excluded (setting exclude)
+-- @column is_sellable: Active, named, launched, in stock (setting min_stock; unknown stock counts as in stock) and not excluded (setting exclude)
 -- @column is_new: Sellable, launched within new_days, and fewer customers than of an average product had to do with it so far
 -- @column repeatable: Consumable as stated; where not stated, whether enough buyers come back for it
 -- @column recent_buyers: Customers who bought it in the popularity window (count)
@@ -31,6 +31,7 @@ WITH listed AS (
         launched_at,
         (
             coalesce(is_active, TRUE)
+            AND coalesce(trim(name), '') <> ''
             AND coalesce(stock >= CAST(getvariable('recommendations__min_stock') AS BIGINT), TRUE)
             AND coalesce(launched_at, CAST(getvariable('as_of') AS TIMESTAMP))
             <= CAST(getvariable('as_of') AS TIMESTAMP)

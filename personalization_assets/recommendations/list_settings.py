@@ -50,7 +50,7 @@ class ListSettings(BaseModel):
 
     # what may be shown to one customer
     not_bought_days: int = Field(
-        default=60,
+        default=180,
         ge=0,
         description="A product bought within so many days is left out, unless it is consumable",
     )

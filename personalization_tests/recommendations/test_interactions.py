@@ -129,3 +129,22 @@ def test_the_fingerprint_ignores_the_order_of_rows(con: Any) -> None:
     assert past.fingerprint(con) == first
     con.execute("UPDATE recommendations.activity SET events = events + 1")
     assert past.fingerprint(con) != first
+
+
+def test_a_snapshot_says_what_there_is_to_train_on_by_kind(con: Any) -> None:
+    order(con, 1, 40)
+    order(con, 2, 1)
+    order(con, 3, 1, product="p2")
+    view(con, "e1", 3)
+    shop.build(con, shop.ROOM[0])
+    rows = past.snapshot(con)
+    assert rows.drop("first_day", "last_day", "fingerprint").rows() == [
+        ("purchase", 2, 3, 1, 2), ("view", 1, 1, 1, 1)
+    ]  # fmt: skip
+    assert rows["last_day"][0] == (shop.AS_OF - DAY).date()
+    con.execute("CREATE OR REPLACE TABLE recommendations.activity AS"
+                " FROM recommendations.activity ORDER BY ALL DESC")  # fmt: skip
+    assert past.snapshot(con).equals(rows)
+    con.execute("UPDATE recommendations.activity SET events = 2 WHERE kind = 'view'")
+    changed = past.snapshot(con)["fingerprint"] == rows["fingerprint"]
+    assert changed.to_list() == [True, False]

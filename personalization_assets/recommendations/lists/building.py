@@ -10,6 +10,14 @@ import polars as pl
 from personalization_assets.recommendations import past
 from personalization_assets.recommendations.exploring import explore
 from personalization_assets.recommendations.lists import candidates, words
+from personalization_assets.recommendations.lists.choosing import (
+    MODEL,
+    STEPS,
+    People,
+    Rules,
+    Shop,
+    choose,
+)
 from personalization_assets.recommendations.matrix import csr
 from personalization_assets.recommendations.models import Model
 from personalization_assets.recommendations.settings import RecommendationsSettings
@@ -54,8 +62,6 @@ def build(
         seed: of exploring
         threads: of scoring; results do not depend on it
     """
-    from personalization_assets.recommendations.lists.choosing import choose
-
     products = None if model is None else model.products
     half_life = (
         {} if model is None else {"recommendations__half_life_days": model.recipe.half_life_days}
@@ -79,9 +85,7 @@ def build(
     return Query(words.in_words(version, "als" if algorithm == "als" else "similar"))
 
 
-def _rules(settings: RecommendationsSettings) -> Any:
-    from personalization_assets.recommendations.lists.choosing import Rules
-
+def _rules(settings: RecommendationsSettings) -> Rules:
     return Rules(
         settings.list_length,
         settings.max_per_category or settings.list_length,
@@ -95,8 +99,6 @@ def _rules(settings: RecommendationsSettings) -> Any:
 
 
 def _shop(con: duckdb.DuckDBPyConnection, columns: pl.DataFrame, model: Model | None) -> Any:
-    from personalization_assets.recommendations.lists.choosing import Shop
-
     ladders = con.sql("SELECT ladder, code, score FROM list_ladders").pl()
     size = int(ladders["ladder"].max() or 0) + 1 if ladders.height else 0
     alike_start, alike_other, alike_score = _alike(columns, model)
@@ -115,7 +117,7 @@ def _shop(con: duckdb.DuckDBPyConnection, columns: pl.DataFrame, model: Model | 
 
 
 def _alike(columns: pl.DataFrame, model: Model | None) -> tuple[Any, Any, Any]:
-    """The model's nearest products of each: row starts, codes sorted within a row, likeness.
+    """The model's nearest products of each: row starts, codes, likeness.
 
     The nearest counts 1: models differ in the size of what they call similarity.
     """
@@ -130,7 +132,7 @@ def _alike(columns: pl.DataFrame, model: Model | None) -> tuple[Any, Any, Any]:
             "other": codes[found["other"].to_numpy()],
             "score": found["score"],
         }
-    ).sort("code", "other")
+    )
     alike = nearest.select((pl.col("score") / pl.col("score").max().over("code")).cast(pl.Float32))
     return (
         _starts(nearest["code"].to_numpy(), columns.height),
@@ -149,7 +151,6 @@ def _batch(
     persons: tuple[int, int],
 ) -> tuple[pl.Series, Any]:
     """Ids of the customers, and everything that `choose` wants to know of them."""
-    from personalization_assets.recommendations.lists.choosing import People
 
     def rows_of(table: str, names: str) -> pl.DataFrame:
         where = f"person >= {persons[0]} AND person < {persons[1]}"
@@ -165,7 +166,7 @@ def _batch(
     ids = people["customer_id"]
     trained = ids if fresh else None
     found = _proposed(model, columns, pairs, barred, trained, size, settings, threads)
-    steps = np.full((size, len(candidates.STEPS)), -1, dtype=np.int32)
+    steps = np.full((size, len(STEPS)), -1, dtype=np.int32)
     named = rows_of("list_steps", "person, step, ladder")
     steps[named["person"].to_numpy(), named["step"].to_numpy()] = named["ladder"].to_numpy()
     limits = np.full(size, np.inf, dtype=np.float32)
@@ -264,7 +265,6 @@ def _frames(
     lists: Any, first: int, customers: pl.Series, columns: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The places of a batch, and the model's next best that are not listed."""
-    from personalization_assets.recommendations.lists.choosing import MODEL
 
     def frame(product: Any, **values: Any) -> pl.DataFrame:
         row, place = np.nonzero(product >= 0)

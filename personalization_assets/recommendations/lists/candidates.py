@@ -17,27 +17,11 @@ import duckdb
 import polars as pl
 
 from personalization_assets.recommendations.list_settings import ListSettings
+from personalization_assets.recommendations.lists.choosing import STEPS
 from personalization_assets.warehouse import exists
 
 FAVOURITES = 3
 """So many of a customer's categories are looked at."""
-
-STEPS = (
-    ("new", "category 1"),
-    ("new", "category 2"),
-    ("new", "category 3"),
-    ("new_of_brand", "brand"),
-    ("category", "category 1"),
-    ("category", "category 2"),
-    ("category", "category 3"),
-    ("region", "region"),
-    ("country", "country"),
-    ("popular", ""),
-)
-"""The ladders of a customer in order: what kind, and what of the customer names it. Places for new
-products go down the first four; whoever has places left goes down the others."""
-
-NEW_STEPS = 4
 
 
 def prepare(

@@ -1,17 +1,20 @@
 """From candidates to places: one pass over the customers, compiled.
 
-A list is filled place by place. Every fourth place, from the third on, belongs to a product to buy
-again; every fourth, from the sixth on, to a new product, as long as there are any. The other places
-go to the model's candidates by maximal marginal relevance; where these run out, to what is left to
-buy again and then to best sellers, ladder by ladder. No category or brand gets more places than its
-cap, nothing costs more than the customer's limit, nothing is shown once more that was shown too
-often. Only if that leaves a list short do these rules fall, for the places that are left: everybody
-has a full list.
+A list is filled place by place with the model's candidates, by maximal marginal relevance. What is
+to be bought again is among them, up to its cap; where none has come up by the third place, or not
+two by the seventh and so on, that place goes to the next. Every fourth place from the sixth on
+goes to a new product, as long as there are any. Where candidates run out, what is left to buy again
+follows, then best sellers, ladder by ladder.
+
+No category or brand gets more places than its cap, nothing costs more than the customer's limit,
+nothing is shown once more that was shown too often. Only if that leaves a list short do these rules
+fall, for the places that are left: everybody has a full list.
 
 Method: Carbonell and Goldstein, "The Use of MMR, Diversity-Based Reranking" (1998). The worth of a
 candidate is (1 - d) x relevance - d x likeness to the most similar product listed already.
 Relevance runs from 0 for the worst to 1 for the best candidate of a customer. Likeness is the mean
-of what is known of three: same category (0 or 1), same brand (0 or 1), the model's similarity.
+of what is known of three: same category (0 or 1), same brand (0 or 1), the model's similarity (0
+where a candidate is not among the nearest of what is listed).
 """
 
 from typing import Any, NamedTuple
@@ -19,7 +22,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from personalization_assets.recommendations.lists.candidates import NEW_STEPS, STEPS
+STEPS = (
+    ("new", "category 1"),
+    ("new", "category 2"),
+    ("new", "category 3"),
+    ("new_of_brand", "brand"),
+    ("category", "category 1"),
+    ("category", "category 2"),
+    ("category", "category 3"),
+    ("region", "region"),
+    ("country", "country"),
+    ("popular", ""),
+)
+"""The ladders of a customer in order: what kind, and what of the customer names it. Places for new
+products go down the first four; whoever has places left goes down the others."""
+
+NEW_STEPS = 4
 
 AGAIN, MODEL, FIRST_STEP = 0, 1, 2
 """Sources in the output: what was to be bought again, the model's, then one for each of `STEPS`."""
@@ -27,8 +45,9 @@ AGAIN, MODEL, FIRST_STEP = 0, 1, 2
 LOOK_BACK = 6
 """So many of a customer's products, by weight, can be named as the reason."""
 
-ALIKE = 0.2
-"""Likeness by the model from which one product may be named as the reason for another."""
+ALIKE = 0.4
+"""Likeness by the model from which one product may be named as the reason for another. 1 is what
+it is most like; at 0.4 twice as many pairs are of one category as by chance."""
 
 KEPT_RUNGS = 1000
 """Caps and limit are kept among so many best sellers of a ladder: the search for one that still
@@ -50,7 +69,7 @@ class Shop(NamedTuple):
     ladder_product: Any
     ladder_score: Any
     alike_start: Any
-    """Rows are products, sorted within a row; all empty without a model"""
+    """Rows are products, columns their nearest; all empty without a model"""
     alike_other: Any
     alike_score: Any
     """float32, 0 to 1"""
@@ -122,6 +141,7 @@ def choose(shop: Shop, people: People, rules: Rules) -> Lists:
     relaxed = np.zeros((rows, length), dtype=np.bool_)
     because = np.full((rows, length), -1, dtype=np.int64)
     next_rung = np.zeros(_STEPS, dtype=np.int64)
+    near = np.zeros(len(shop.category), dtype=np.float32)
     reserve_product = np.full((rows, rules.reserve), -1, dtype=np.int64)
     reserve_score = np.zeros((rows, rules.reserve), dtype=np.float64)
     reserve_because = np.full((rows, rules.reserve), -1, dtype=np.int64)
@@ -181,14 +201,14 @@ def choose(shop: Shop, people: People, rules: Rules) -> Lists:
                     break
                 product[row, size], source[row, size] = chosen, kind
                 score[row, size], relaxed[row, size] = worth, free
+                _mark(shop, chosen, near, True)
                 if kind == MODEL:
-                    because[row, size] = _because(shop, people, row, chosen, heaviest)
+                    because[row, size] = _because(people, row, chosen, near, heaviest)
+                if rules.diversity > 0:
+                    _update(shop, people, row, chosen, near, likeness)
+                _mark(shop, chosen, near, False)
                 again += kind == AGAIN
                 size += 1
-                if rules.diversity > 0:
-                    for i in range(last - first):
-                        alike = _likeness(shop, people.model_product[first + i], chosen)
-                        likeness[i] = max(likeness[i], alike)
         more, listed, strict = 0, product[row, :size], np.bool_(False)
         for i in range(first, last):
             chosen = people.model_product[i]
@@ -199,7 +219,9 @@ def choose(shop: Shop, people: People, rules: Rules) -> Lists:
             ):
                 reserve_product[row, more] = chosen
                 reserve_score[row, more] = people.model_score[i]
-                reserve_because[row, more] = _because(shop, people, row, chosen, heaviest)
+                _mark(shop, chosen, near, True)
+                reserve_because[row, more] = _because(people, row, chosen, near, heaviest)
+                _mark(shop, chosen, near, False)
                 more += 1
     return Lists(
         product, source, score, relaxed, because, reserve_product, reserve_score, reserve_because
@@ -303,29 +325,32 @@ def _fits(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _likeness(shop: Shop, one: int, other: int) -> float:
-    """How alike two products are, 0 to 1: see the top of this file."""
-    total, known = 0.0, 0
-    if shop.category[one] >= 0 and shop.category[other] >= 0:
-        total += shop.category[one] == shop.category[other]
-        known += 1
-    if shop.brand[one] >= 0 and shop.brand[other] >= 0:
-        total += shop.brand[one] == shop.brand[other]
-        known += 1
+def _mark(shop: Shop, product: int, near: Any, on: bool) -> None:
+    """Write the model's similarities of a product into an array over products, or wipe them."""
     if len(shop.alike_other):
-        total += _alike_by_model(shop, one, other)
-        known += 1
-    return total / known if known else 0.0
+        for i in range(shop.alike_start[product], shop.alike_start[product + 1]):
+            near[shop.alike_other[i]] = shop.alike_score[i] if on else np.float32(0)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _alike_by_model(shop: Shop, one: int, other: int) -> float:
-    """The model's similarity, 0 where neither is among the nearest of the other."""
-    there = _place(shop.alike_other, shop.alike_start, one, other)
-    back = _place(shop.alike_other, shop.alike_start, other, one)
-    return max(
-        shop.alike_score[there] if there >= 0 else 0.0, shop.alike_score[back] if back >= 0 else 0.0
-    )
+def _update(shop: Shop, people: People, row: int, listed: int, near: Any, likeness: Any) -> None:
+    """Raise the candidates' likeness to what is listed by that to a new entry, 0 to 1."""
+    first = people.model_start[row]
+    category, brand = shop.category[listed], shop.brand[listed]
+    for i in range(len(likeness)):
+        product = people.model_product[first + i]
+        total, known = np.float32(0), 0
+        if category >= 0 and shop.category[product] >= 0:
+            total += shop.category[product] == category
+            known += 1
+        if brand >= 0 and shop.brand[product] >= 0:
+            total += shop.brand[product] == brand
+            known += 1
+        if len(shop.alike_other):
+            total += near[product]
+            known += 1
+        if known:
+            likeness[i] = max(likeness[i], total / known)
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -348,15 +373,14 @@ def _heaviest(people: People, row: int) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _because(shop: Shop, people: People, row: int, product: int, heaviest: Any) -> int:
+def _because(people: People, row: int, product: int, near: Any, heaviest: Any) -> int:
     """The product itself where the customer had to do with it, else what is most like it."""
     if _place(people.pair_product, people.pair_start, row, product) >= 0:
         return product
     nearest, most = -1, ALIKE
     for theirs in heaviest:
-        alike = _alike_by_model(shop, product, theirs)
-        if alike >= most and (nearest < 0 or alike > most):
-            nearest, most = theirs, alike
+        if near[theirs] >= most and (nearest < 0 or near[theirs] > most):
+            nearest, most = theirs, near[theirs]
     return nearest
 
 

@@ -1,6 +1,6 @@
 """Why a product is on a list, in words that a mail can show."""
 
-from personalization_assets.recommendations.lists.candidates import STEPS
+from personalization_assets.recommendations.lists.choosing import STEPS
 
 _KINDS = ("again", "model", *(kind for kind, _ in STEPS))
 """What the numbers of sources in list_rows mean."""
