@@ -153,23 +153,22 @@ def _answer(settings: Settings, listener: socket.socket, workers: int, no_auth: 
     os.environ[WORKERS] = str(workers)
     if no_auth:
         os.environ[WITHOUT_KEYS] = "1"
+    config = uvicorn.Config(
+        "personalization_assets.serving.service.app:app_of_a_worker",
+        factory=True,
+        workers=workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=10,
+    )
+    if workers == 1:
+        uvicorn.Server(config).run(sockets=[listener])
+        return
     with tempfile.TemporaryDirectory(prefix="personalize-metrics-") as folder:
-        if workers > 1:
-            os.environ[SEVERAL_WORKERS] = folder
-        config = uvicorn.Config(
-            "personalization_assets.serving.service.app:app_of_a_worker",
-            factory=True,
-            workers=workers,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=10,
-        )
-        if workers > 1:
-            Multiprocess(config, [listener]).run()
-        else:
-            uvicorn.Server(config).run(sockets=[listener])
+        os.environ[SEVERAL_WORKERS] = folder
+        Multiprocess(config, [listener]).run()
 
 
 def _moment(text: str) -> dt.datetime:

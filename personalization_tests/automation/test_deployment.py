@@ -2,10 +2,12 @@
 
 import contextlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -171,7 +173,7 @@ def test_the_compose_file_is_valid_by_its_specification() -> None:
 
 def test_compose_itself_resolves_the_file_and_asks_for_the_password() -> None:
     resolved = yaml.safe_load(tool("docker-compose", "config", env=SECRET))
-    assert set(resolved["services"]) == {"postgres", "code", "webserver", "daemon", "mail"}
+    assert set(resolved["services"]) == {"postgres", "code", "webserver", "daemon", "api", "mail"}
     refused = subprocess.run(
         [BIN / "docker-compose", "config", "--quiet"],
         cwd=PROJECT,
@@ -192,15 +194,42 @@ def test_every_service_has_a_health_check_and_comes_back() -> None:
 
 def test_only_the_code_server_can_write_the_warehouse() -> None:
     services = read("docker-compose.yml")["services"]
-    holders = [n for n, s in services.items() if any("/app/data" in v for v in s["volumes"])]
-    assert holders == ["code"]
+    mounts = {n: [v for v in s["volumes"] if "/app/data" in v] for n, s in services.items()}
+    assert [n for n, v in mounts.items() if any(not m.endswith(":ro") for m in v)] == ["code"]
+    assert [n for n, v in mounts.items() if v] == ["code", "api"]
     assert read("deploy/dagster.yaml")["run_launcher"]["class"] == "DefaultRunLauncher"
     assert all("replicas" not in s.get("deploy", {}) for s in services.values())
 
 
+def test_the_service_of_recommendations_starts_as_it_is_deployed(tmp_path: Path) -> None:
+    """Its command, on a read-only folder without a publication yet, is live and not ready."""
+    service = read("docker-compose.yml")["services"]["api"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    program, *words = [port if word == "8800" else word for word in service["command"]]
+    tmp_path.chmod(0o555)
+    process = subprocess.Popen(
+        [BIN / program, *words],
+        env={"PATH": str(BIN), "PERSONALIZE_DATA_DIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        check = service["healthcheck"]["test"][-1].replace("8800", port)
+        deadline = time.monotonic() + 30
+        while subprocess.run([sys.executable, "-c", check], capture_output=True).returncode:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+    finally:
+        process.terminate()
+        assert process.wait(timeout=20) in (0, -signal.SIGTERM)
+        tmp_path.chmod(0o755)
+
+
 def test_services_start_after_what_they_need_and_listen_on_this_machine_only() -> None:
     services = read("docker-compose.yml")["services"]
-    for name in ("code", "webserver", "daemon"):
+    for name in ("code", "webserver", "daemon", "api"):
         needs = services[name]["depends_on"]
         assert needs
         assert all(how["condition"] == "service_healthy" for how in needs.values())

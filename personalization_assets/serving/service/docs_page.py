@@ -113,7 +113,7 @@ def _kind(api: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         kind = f"list of {_kind(api, schema['items'])}"
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None and high is not None:
-        kind += f", {low} to {high}"
+        kind += f", {int(low):,} to {int(high):,}"
     if "default" in schema and schema["default"] not in (None, []):
         kind += f", else {schema['default']}"
     return kind
