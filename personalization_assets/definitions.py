@@ -16,6 +16,7 @@ from personalization_assets.automation.schedules import nightly_schedule
 from personalization_assets.emails import assets as emails
 from personalization_assets.emails.checks import CHECKS as EMAILS_CHECKS
 from personalization_assets.feedback import assets as feedback
+from personalization_assets.feedback.checks import CHECKS as FEEDBACK_CHECKS
 from personalization_assets.identity import assets as identity
 from personalization_assets.identity.checks import CHECKS as IDENTITY_CHECKS
 from personalization_assets.profiles import assets as profiles
@@ -65,6 +66,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *RECOMMENDATIONS_CHECKS,
             *LIST_CHECKS,
             *EMAILS_CHECKS,
+            *FEEDBACK_CHECKS,
             *AUDITS_CHECKS,
         ],
         jobs=[refresh, retrain],
