@@ -4,12 +4,17 @@ it."""
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from personalization_assets.emails.mail_context import WITHOUT_CONSENT
+from personalization_assets.serving.settings import ServingSettings
+from personalization_tests.conftest import REPOSITORY
 from personalization_tests.serving import shop
 from personalization_tests.serving.service import Service
 
@@ -139,10 +144,7 @@ def test_preferences_are_what_was_stated_and_not_what_is_inferred(service: Servi
     assert silent["stated_at"] is None
 
 
-def test_fields_for_everybody_are_fields_that_mails_show_without_consent(api: Api) -> None:
-    from personalization_assets.emails.mail_context import WITHOUT_CONSENT
-    from personalization_assets.serving.settings import ServingSettings
-
+def test_fields_for_everybody_are_fields_that_mails_show_without_consent() -> None:
     assert set(ServingSettings().profile_fields) <= WITHOUT_CONSENT
 
 
@@ -178,8 +180,6 @@ NAMES = ["n", "cart", "viewed", "exclude", "category", "max_price", "fields", "o
 def test_whatever_is_sent_the_service_does_not_break(
     service: Service, path: str, owner: str, values: dict[str, Any]
 ) -> None:
-    from urllib.parse import quote
-
     address = path.format(quote(owner, safe=""))
     got = service.client.get(address, params=flat(values))
     posted = service.client.post(
@@ -200,3 +200,10 @@ def flat(values: dict[str, Any]) -> list[tuple[str, str]]:
             text = one if isinstance(one, str) else json.dumps(one)
             pairs.append((name, text.encode("utf-8", "replace").decode()))
     return pairs
+
+
+def test_the_settings_in_the_documentation_are_those_that_hold_without_any() -> None:
+    text = (REPOSITORY / "docs" / "service.md").read_text(encoding="utf-8")
+    documented = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["serving"]
+    assert ServingSettings(**documented) == ServingSettings()
+    assert set(documented) == set(ServingSettings.model_fields)
