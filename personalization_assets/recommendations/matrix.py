@@ -40,55 +40,39 @@ def to_matrix(
     With `customers` or `products` given (sorted, unique), rows and columns are exactly these and
     pairs outside them are left out. Pairs with a value that is not positive are left out.
     """
-    pairs = pairs.filter(pl.col(value) > 0)
-    users = pairs["customer_id"].unique().sort() if customers is None else customers
-    items = pairs["product_id"].unique().sort() if products is None else products
-    coded = pairs.select(
-        codes_of(pairs["customer_id"], users).alias("row"),
-        codes_of(pairs["product_id"], items).alias("column"),
-        pl.col(value).cast(pl.Float32).alias("value"),
-    )
-    coded = coded.filter((pl.col("row") >= 0) & (pl.col("column") >= 0)).sort("row", "column")
-    starts = np.zeros(len(users) + 1, dtype=np.int32)
-    np.cumsum(np.bincount(coded["row"].to_numpy(), minlength=len(users)), out=starts[1:])
-    weights = csr(
-        (coded["value"].to_numpy().copy(), coded["column"].to_numpy().copy(), starts),
-        shape=(len(users), len(items)),
-    )
-    return Matrix(users, items, weights)
+    values = pairs[value].cast(pl.Float32).to_numpy()
+    users, rows = _coded(pairs["customer_id"], pairs[value], customers)
+    items, columns = _coded(pairs["product_id"], pairs[value], products)
+    used = (pairs[value] > 0).fill_null(False).to_numpy() & (rows >= 0) & (columns >= 0)
+    if not used.all():
+        rows, columns, values = rows[used], columns[used], values[used]
+    return Matrix(users, items, csr((values, (rows, columns)), shape=(len(users), len(items))))
+
+
+def _coded(keys: pl.Series, values: pl.Series, known: pl.Series | None) -> tuple[pl.Series, Codes]:
+    """The sorted distinct keys that have a value, or those known, and where each key is there."""
+    if known is None:
+        if not (values > 0).all():
+            keys = keys.zip_with(values > 0, pl.Series([None], dtype=keys.dtype))
+        # Sorted keys, as DuckDB hands them over, stand together.
+        if keys.is_sorted() and not keys.null_count():
+            known, codes = keys.unique(maintain_order=True), keys.rle_id()
+            return known, codes.to_numpy().astype(np.int32)
+        known = keys.drop_nulls().unique().sort()
+    return known, codes_of(keys, known).to_numpy()
 
 
 def codes_of(keys: pl.Series, known: pl.Series) -> pl.Series:
     """The position of each key in `known` (sorted, unique), -1 where it is not there."""
-    lookup = pl.DataFrame({"key": known.cast(pl.String)}).with_row_index("code")
-    found = pl.DataFrame({"key": keys.cast(pl.String)}).join(
-        lookup, on="key", how="left", maintain_order="left"
-    )
-    return found["code"].cast(pl.Int32).fill_null(-1)
+    codes = keys.cast(pl.Enum(known.cast(pl.String)), strict=False).to_physical()
+    return codes.cast(pl.Int32).fill_null(-1)
 
 
-def confidence(weights: Any, alpha: float, damping: float) -> Any:
-    """Confidences for implicit ALS: 1 + alpha x damped weight, where damped weights have mean 1.
+def csr(parts: tuple[Any, ...], shape: tuple[int, int]) -> Any:
+    """A scipy CSR matrix of values, columns and row starts, or of values and (rows, columns).
 
-    Weights are divided by (customer's degree x product's degree) ^ damping, so that neither a
-    best seller nor a customer who looks at everything drowns the rest. As only ratios count, a
-    uniform fading of all weights changes nothing. Same function for training and for fold-in.
+    The latter need no order; within a row the columns come out sorted.
     """
-    if not weights.nnz:
-        return weights.astype(np.float32)
-    rows = np.diff(weights.indptr)
-    columns = np.bincount(weights.indices, minlength=weights.shape[1])
-    damped = weights.data.astype(np.float64)
-    if damping:
-        by_row = np.power(np.maximum(rows, 1), -damping, dtype=np.float64)
-        by_column = np.power(np.maximum(columns, 1), -damping, dtype=np.float64)
-        damped = damped * np.repeat(by_row, rows) * by_column[weights.indices]
-    values = (1.0 + alpha * damped / damped.mean()).astype(np.float32)
-    return csr((values, weights.indices, weights.indptr), shape=weights.shape)
-
-
-def csr(parts: tuple[Any, Any, Any], shape: tuple[int, int]) -> Any:
-    """A scipy CSR matrix of values, columns and row starts."""
     from scipy import sparse
 
     return sparse.csr_matrix(parts, shape=shape)
