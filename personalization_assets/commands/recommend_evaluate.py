@@ -1,10 +1,14 @@
 """`personalize recommend evaluate`: how good the recommender is on interactions in files."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from personalization_assets.recommendations.files import Result
 
 FILE = click.Path(path_type=Path)
 METRICS = ("ndcg@20", "recall@20", "map@20", "hit_rate@20", "ndcg@10", "recall@10")
@@ -81,7 +85,7 @@ def evaluate(
                     threads,
                     status.update,
                 )
-                recipes |= {f"{start.algorithm} as it comes": start, start.algorithm: best}
+                recipes |= {f"{start.algorithm}, untuned": start, start.algorithm: best}
             results = []
             for result in files.contest(known, asked, recipes, target, seed, threads):
                 status.update(f"judged {result.candidate}")
@@ -95,10 +99,11 @@ def evaluate(
         console.print(f"Figures: {out}")
 
 
-def _print(results: list, target: str, k: int) -> None:  # type: ignore[type-arg]
+def _print(results: "list[Result]", target: str, k: int) -> None:
     from personalization_assets.recommendations.files import rows_of
 
-    console = Console()
+    # a pipe is as wide as the table
+    console = Console(width=None if Console().is_terminal else 120)
     users = len(results[0].scores["ndcg", k])
     what = "items new to the user" if target == "new" else "all items"
     table = Table(
@@ -118,5 +123,5 @@ def _print(results: list, target: str, k: int) -> None:  # type: ignore[type-arg
         table.add_row(*cells)
     console.print(table)
     for result in results:
-        if result.recipe and " as it comes" not in result.candidate:
+        if result.recipe and ", untuned" not in result.candidate:
             console.print(f"{result.candidate}: {result.recipe.to_json()}", highlight=False)

@@ -1,11 +1,18 @@
-"""How right the recommender's lists are, on UCI Online Retail, cut 28 days before its end.
+"""How right the recommender's lists are, on UCI Online Retail and on public benchmarks.
 
-The room's ALS is tuned on the 28 days before the cut, so the last 28 days are seen by no candidate.
-Baseline: popularity, buyers of the last 28 days before the cut.
+UCI Online Retail is cut 28 days before its end. Recipes are tuned on the 28 days before the cut, so
+the last 28 days are seen by no candidate. Two views, each with recipes tuned for it: everything
+bought, and products new to the customer. Baselines: buyers of the last 28 days before the cut, the
+customer's own history repeated, and models of `implicit` as they come.
+
+Public benchmarks are folders `recsys/<name>` of the shared data with `train.*`, `test.*` and maybe
+`valid.*`, split as they were published; see `personalize recommend evaluate`.
 """
 
 import argparse
 import datetime as dt
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,8 +35,15 @@ from personalization_tests.benchmarks.measure import (
 TEST_DAYS = 28
 SEED = 20
 SAMPLES = 1000
+ALGORITHMS = ("als", "ease", "knn")
 METRICS = [("recall", 10), ("recall", 20), ("ndcg", 10), ("ndcg", 20)]
-METRICS += [("map", 10), ("map", 20), ("hit_rate", 10), ("hit_rate", 20)]
+METRICS += [("map", 20), ("hit_rate", 20), ("coverage", 20)]
+GATE = ("ndcg", 20)
+VIEWS = (("new", "B: products new to the customer"), ("all", "A: everything bought"))
+PUBLISHED = {
+    "gowalla": "published, recall@20 and NDCG@20: LightGCN .1820 .1547, EASE .1765 .1467, "
+    "SLIM .1699, BPR-MF .1627",
+}
 
 ACTIVITY = """
 CREATE SCHEMA recommendations;
@@ -43,9 +57,6 @@ WHERE "Customer ID" <> '' AND Invoice SIMILAR TO '[0-9]+' AND Quantity::BIGINT >
 GROUP BY ALL
 """
 """Completed sales of products to known customers, as recommendations.activity has them."""
-
-Lists = dict[str, pl.DataFrame]
-"""Lists `row, column, score` of the judged customers, best first, by target (new, all)."""
 
 
 def _warehouse(lines: Path) -> tuple[duckdb.DuckDBPyConnection, str]:
@@ -76,56 +87,67 @@ def _split(lines: Path, half_life_days: float, validation: bool = False) -> Any:
     )
 
 
-def tune(lines: Path) -> Callable[[], dict[str, Any]]:
-    """Work that finds training values on the window before the cut."""
-    from personalization_assets.recommendations import tuning
+def tune(lines: Path, algorithm: str, target: str) -> Callable[[], str]:
+    """Work that finds a recipe on the window before the cut, as JSON."""
+    from personalization_assets.recommendations import models, tuning
     from personalization_assets.recommendations.settings import RecommendationsSettings
-    from personalization_assets.recommendations.training import starting_params
+    from personalization_assets.recommendations.training import starting_recipes
 
-    settings = RecommendationsSettings()
+    parts: dict[float, Any] = {}
 
-    def work() -> dict[str, Any]:
-        metric, k = settings.metric.split("@")
-        trials = tuning.search(
-            starting_params(settings),
-            lambda half_life: _split(lines, half_life, validation=True),
-            (metric, int(k)),
-            settings.target,
-            SEED,
-            2,
-        )
-        return max(trials, key=lambda t: t.value).params.as_dict()
+    def split_at(half_life_days: float) -> Any:
+        if half_life_days not in parts:
+            parts[half_life_days] = _split(lines, half_life_days, validation=True)
+        return parts[half_life_days]
+
+    def work() -> str:
+        products = len(split_at(60.0).known.products)
+        start = starting_recipes(RecommendationsSettings(), products)[algorithm]
+        if algorithm != "als":
+            start = models.Recipe.of(algorithm, 60.0, start.history, dict(start.values))
+        search = tuning.Search(split_at, GATE, target, SEED, 2)
+        return tuning.chosen(list(search.trials(start))).recipe.to_json()
 
     return work
 
 
-def ours(lines: Path, values: dict[str, Any], candidate: str) -> Callable[[], Any]:
-    """Work that trains with these values where it has to, and gives one candidate's measures."""
-    from personalization_assets.recommendations import als, judging
+def ours(lines: Path, recipe_json: str, target: str) -> Callable[[], Any]:
+    """Work that trains a recipe, makes lists and judges them."""
+    from personalization_assets.recommendations import models
+    from personalization_assets.recommendations.models import candidates
 
-    params = als.Params(**values)
-    part = _split(lines, params.half_life_days)
+    recipe = models.Recipe.from_json(recipe_json)
+    part = _split(lines, recipe.half_life_days)
 
     def work() -> Any:
-        model = als.train(part.known, params, SEED, 2)
-        found = {
-            target: judging.lists(part, model, target, threads=2, only=(candidate,))[candidate]
-            for target in judging.TARGETS
-        }
-        return _judged(part, found)
+        model = models.fit(part.known, recipe, SEED, 2)
+        return _judged(part, candidates.of_model(part, model, target, threads=2), target)
 
     return work
 
 
-def library(lines: Path, kind: str) -> Callable[[], Any]:
+def baseline(lines: Path, name: str, target: str) -> Callable[[], Any]:
+    """Work that makes the lists of a candidate that needs no model."""
+    from personalization_assets.recommendations.models import candidates
+
+    part = _split(lines, 60.0)
+    skip = part.bought[part.judged] if target == "new" else None
+
+    def work() -> Any:
+        return _judged(part, candidates.BASELINES[name](part, skip, 20, 2), target)
+
+    return work
+
+
+def library(lines: Path, kind: str, target: str) -> Callable[[], Any]:
     """Work that fits a model of `implicit` as it comes, on counts of orders."""
     from implicit.cpu.als import AlternatingLeastSquares
     from implicit.nearest_neighbours import BM25Recommender
 
-    from personalization_assets.recommendations.als import one_blas_thread
+    from personalization_assets.recommendations.models.als import one_blas_thread
 
     part = _split(lines, 60.0)
-    models = {
+    kinds = {
         "als": lambda: AlternatingLeastSquares(random_state=SEED, num_threads=2),
         "bm25": lambda: BM25Recommender(num_threads=2),
     }
@@ -133,70 +155,94 @@ def library(lines: Path, kind: str) -> Callable[[], Any]:
 
     def work() -> Any:
         with one_blas_thread():
-            model = models[kind]()
+            model = kinds[kind]()
             model.fit(bought, show_progress=False)
-            found = {}
-            for target in ("new", "all"):
-                columns, scores = model.recommend(
-                    part.judged, bought[part.judged], 20, filter_already_liked_items=target == "new"
-                )
-                rows = np.repeat(np.arange(len(part.judged), dtype=np.int32), columns.shape[1])
-                made = pl.DataFrame(
-                    {"row": rows, "column": columns.ravel(), "score": scores.ravel()}
-                )
-                real = pl.col("score").is_between(-1e30, 1e30) & (pl.col("column") >= 0)
-                found[target] = made.with_columns(pl.col("column").cast(pl.Int32)).filter(real)
-        return _judged(part, found)
+            columns, scores = model.recommend(
+                part.judged, bought[part.judged], 20, filter_already_liked_items=target == "new"
+            )
+        rows = np.repeat(np.arange(len(part.judged), dtype=np.int32), columns.shape[1])
+        made = pl.DataFrame({"row": rows, "column": columns.ravel(), "score": scores.ravel()})
+        real = pl.col("score").is_between(-1e30, 1e30) & (pl.col("column") >= 0)
+        found = made.with_columns(pl.col("column").cast(pl.Int32)).filter(real)
+        return _judged(part, found, target)
 
     return work
 
 
-def _judged(part: Any, found: Lists) -> dict[str, Any]:
+def _judged(part: Any, found: pl.DataFrame, target: str) -> Any:
     from personalization_assets.recommendations import judging
 
-    products = len(part.known.products)
-    return {
-        target: judging.judge(made, part.truth[target], len(part.judged), products)
-        for target, made in found.items()
-    }
+    return judging.judge(found, part.truth[target], len(part.judged), len(part.known.products))
 
 
-def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    shared = shared_data()
-    if not shared:
-        print(f"The recommender on UCI Online Retail is {NO_SHARED_DATA}")
-        return
-    from personalization_assets.recommendations.judging import bounds
+def online_retail(shared: Path) -> None:
+    """Both views of UCI Online Retail."""
+    from personalization_assets.recommendations.bootstrap import bounds
 
     with scratch() as folder:
         lines = folder / "lines.csv"
         lines.symlink_to((shared / "real-shop" / "shop" / "invoice_lines.csv").resolve())
-        tuned, cost = measured(tune, lines)
-        print(f"tuned in {cost.seconds:.0f} s ({cost.cpu:.0f} CPU s): {tuned}")
-        results: dict[str, tuple[Any, Cost]] = {
-            "popularity, 28 days": measured(ours, lines, tuned, "popular"),
-            "own history": measured(ours, lines, tuned, "history"),
-            "implicit BM25 item-kNN": measured(library, lines, "bm25"),
-            "implicit ALS, defaults": measured(library, lines, "als"),
-            "our ALS, tuned": measured(ours, lines, tuned, "als"),
-            "our blend, tuned": measured(ours, lines, tuned, "blend"),
+        for target, view in VIEWS:
+            results: dict[str, tuple[Any, Cost]] = {
+                "popularity, 28 days": measured(baseline, lines, "popular", target),
+                "popularity, 7 days": measured(baseline, lines, "recent", target),
+                "own history": measured(baseline, lines, "history", target),
+                "implicit BM25 item-kNN": measured(library, lines, "bm25", target),
+                "implicit ALS, defaults": measured(library, lines, "als", target),
+            }
+            for algorithm in ALGORITHMS:
+                recipe, cost = measured(tune, lines, algorithm, target)
+                print(f"{algorithm} for {target}: {cost.cpu:.0f} CPU s to tune: {recipe}")
+                results[f"our {algorithm}, tuned"] = measured(ours, lines, recipe, target)
+            base = "popularity, 28 days" if target == "new" else "own history"
+            over = results[base][0][GATE]
+            rows = []
+            for candidate, (scores, cost) in results.items():
+                gain = scores[GATE] - over
+                low, high = bounds([gain], SAMPLES, SEED)[0]
+                figures = [f"{scores[m].mean():.4f}" for m in METRICS]
+                ratio = f"{scores[GATE].mean() / over.mean():.2f} x"
+                interval = f"{low:+.4f} to {high:+.4f}" if gain.any() else "none"
+                rows.append([candidate, *figures, ratio, interval, *cost.cells()])
+            heads = [f"{metric.replace('_', ' ')}@{k}" for metric, k in METRICS]
+            show(
+                f"{view}: {len(over):,} customers; NDCG@20 over {base}, 95 % interval of the gain",
+                ["candidate", *heads, "ratio", "gain", *COST],
+                rows,
+            )
+
+
+def public(shared: Path) -> None:
+    """Every public benchmark that is there, by the command that users have for it."""
+    folders = sorted(p for p in (shared / "recsys").glob("*") if p.is_dir())
+    if not folders:
+        print(f"\nNo public benchmarks in {shared / 'recsys'}: left out.")
+    for folder in folders:
+        files = {
+            f"--{part}": next(iter(sorted(folder.glob(f"{part}.*"))), None)
+            for part in ("train", "test", "valid")
         }
-    for target, name in (("all", "all purchases"), ("new", "products new to the customer")):
-        baseline = results["popularity, 28 days"][0][target]
-        rows = []
-        for candidate, (scores, cost) in results.items():
-            gain = scores[target]["ndcg", 10] - baseline["ndcg", 10]
-            low, high = bounds([gain], SAMPLES, SEED)[0]
-            figures = [f"{scores[target][m].mean():.4f}" for m in METRICS]
-            interval = f"{low:+.4f} to {high:+.4f}" if gain.any() else "none"
-            rows.append([candidate, *figures, interval, *cost.cells()])
-        customers = len(baseline["ndcg", 10])
-        heads = [f"{metric.replace('_', ' ')}@{k}" for metric, k in METRICS]
-        title = (
-            f"{name.capitalize()}: {customers:,} customers, 95 % interval of the gain in NDCG@10"
-        )
-        show(title, ["candidate", *heads, "gain", *COST], rows)
+        if not (files["--train"] and files["--test"]):
+            continue
+        print(f"\n{folder.name}. {PUBLISHED.get(folder.name, '')}\n", flush=True)
+        named = [str(word) for option, file in files.items() if file for word in (option, file)]
+        program = "from personalization_assets.cli import main; main()"
+        command = [sys.executable, "-c", program, "recommend", "evaluate", *named]
+        subprocess.run(command, check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=["online_retail", "public"], help="leave out the other")
+    chosen = parser.parse_args().only
+    shared = shared_data()
+    if not shared:
+        print(f"The recommender on public data is {NO_SHARED_DATA}")
+        return
+    if chosen != "public":
+        online_retail(shared)
+    if chosen != "online_retail":
+        public(shared)
 
 
 if __name__ == "__main__":
