@@ -303,14 +303,15 @@ def test_lists_do_not_depend_on_threads_or_the_order_of_rows() -> None:
     assert rows(1, "ASC").equals(rows(2, "DESC"))
 
 
-def test_ten_customers_more_change_at_most_one_entry_in_a_hundred() -> None:
+@pytest.mark.parametrize("algorithm", ["als", "ease"])
+def test_ten_customers_more_change_at_most_one_entry_in_a_hundred(algorithm: str) -> None:
     con = shop.connect()
     shop.with_tastes(con, people=2010)
     more = "SELECT record_id FROM identity.links ORDER BY record_id DESC LIMIT 10"
-    everybody = listed(con, "als", list_length=10)
+    everybody = listed(con, algorithm, list_length=10)
     con.execute(f"CREATE TEMP TABLE late AS {more}")
     con.execute("DELETE FROM identity.links WHERE record_id IN (FROM late)")
-    before = listed(con, "als", list_length=10)
+    before = listed(con, algorithm, list_length=10)
     assert before["customer_id"].n_unique() == 2000
     same = before.join(everybody, on=["customer_id", "product_id"], how="semi").height
     assert same / before.height >= 0.99

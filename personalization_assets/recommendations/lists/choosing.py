@@ -45,9 +45,10 @@ AGAIN, MODEL, FIRST_STEP = 0, 1, 2
 LOOK_BACK = 6
 """So many of a customer's products, by weight, can be named as the reason."""
 
-ALIKE = 0.4
-"""Likeness by the model from which one product may be named as the reason for another. 1 is what
-it is most like; at 0.4 twice as many pairs are of one category as by chance."""
+ALIKE = 0.3
+"""Likeness by the model from which one product may be named as the reason for another; 1 is what
+it is most like. On the sample shop 57 of 100 reasons are then of the product's own category: by
+chance it would be 32, and the best choice among a customer's products 62."""
 
 KEPT_RUNGS = 1000
 """Caps and limit are kept among so many best sellers of a ladder: the search for one that still
