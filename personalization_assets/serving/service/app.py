@@ -70,6 +70,7 @@ def create_app(settings: Settings, with_keys: bool = True, workers: int = 1) -> 
         yield
         watching.cancel()
         ladder.close()
+        store.close()
 
     app = FastAPI(
         title="Recommendation service",
