@@ -44,8 +44,8 @@ class ListSettings(BaseModel):
     min_stock: int = Field(
         default=1, ge=0, description="A product with fewer pieces in stock is not shown"
     )
-    exclude: tuple[Exclusion, ...] = Field(
-        default=(), description="Products never shown, by id, category or brand"
+    exclude: list[Exclusion] = Field(
+        default=[], description="Products never shown, by id, category or brand"
     )
 
     # what may be shown to one customer

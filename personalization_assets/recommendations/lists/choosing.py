@@ -42,7 +42,7 @@ NEW_STEPS = 4
 AGAIN, MODEL, FIRST_STEP = 0, 1, 2
 """Sources in the output: what was to be bought again, the model's, then one for each of `STEPS`."""
 
-LOOK_BACK = 6
+LOOK_BACK = 20
 """So many of a customer's products, by weight, can be named as the reason."""
 
 ALIKE = 0.3
