@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from personalization_assets.recommendations import lists, models, past
+from personalization_assets.recommendations.lists import building
 from personalization_assets.recommendations.matrix import to_matrix
 from personalization_assets.recommendations.settings import RecommendationsSettings
 from personalization_tests.recommendations import shop
@@ -301,6 +302,32 @@ def test_lists_do_not_depend_on_threads_or_the_order_of_rows() -> None:
         return listed(con, "als", diversity=0.2, explore_share=0.05)
 
     assert rows(1, "ASC").equals(rows(2, "DESC"))
+
+
+@pytest.mark.parametrize("algorithm", [None, "als", "knn"])
+def test_lists_do_not_depend_on_the_batch_they_are_made_in(
+    tastes: Any, algorithm: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fitted(tastes, algorithm) if algorithm else None
+    values = {"diversity": 0.2, "explore_share": 0.05, "max_per_category": 2}
+    whole = listed(tastes, model=model, **values)
+    monkeypatch.setattr(building, "BATCH", 37)
+    assert listed(tastes, model=model, **values).equals(whole)
+
+
+def test_products_to_buy_again_have_their_share_of_places_and_are_scored_alike() -> None:
+    con = shop.connect()
+    shop.with_tastes(con, people=150)
+    con.execute("UPDATE standardized.products SET is_consumable = TRUE")
+    values = {"repeat_after_days": 0, "list_length": 8}
+    rows = listed(con, "als", **values)
+    repeats = rows.filter(source="repeat").group_by("customer_id").len()["len"]
+    assert repeats.max() == 3
+    none = listed(con, "als", repeat_places=0, **values)
+    assert none.filter(source="repeat").is_empty()
+    weights = con.sql("SELECT customer_id, product_id, weight FROM recommendations.interactions")
+    scored = rows.filter(source="repeat").join(weights.pl(), on=["customer_id", "product_id"])
+    assert (scored["score"] == scored["weight"]).all()
 
 
 @pytest.mark.parametrize("algorithm", ["als", "ease"])

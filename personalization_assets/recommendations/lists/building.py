@@ -7,17 +7,11 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from personalization_assets.recommendations import past
+from personalization_assets.recommendations import models, past
 from personalization_assets.recommendations.exploring import explore
 from personalization_assets.recommendations.lists import candidates, words
-from personalization_assets.recommendations.lists.choosing import (
-    MODEL,
-    STEPS,
-    People,
-    Rules,
-    Shop,
-    choose,
-)
+from personalization_assets.recommendations.lists.arrays import Lists, People, Rules, Shop
+from personalization_assets.recommendations.lists.choosing import MODEL, STEPS, choose
 from personalization_assets.recommendations.matrix import csr
 from personalization_assets.recommendations.models import Model
 from personalization_assets.recommendations.settings import RecommendationsSettings
@@ -81,8 +75,8 @@ def build(
         con.register("rows_to_add", tried.select(ROW).to_arrow())
         con.execute("INSERT INTO list_rows BY NAME SELECT * FROM rows_to_add")
         con.unregister("rows_to_add")
-    algorithm = "als" if model is None else model.recipe.algorithm
-    return Query(words.in_words(version, "als" if algorithm == "als" else "similar"))
+    source = "als" if model is None else models.ALGORITHMS[model.recipe.algorithm].source
+    return Query(words.in_words(version, source))
 
 
 def _rules(settings: RecommendationsSettings) -> Rules:
@@ -262,7 +256,7 @@ def _stated(people: pl.DataFrame, columns: pl.DataFrame) -> Any:
 
 
 def _frames(
-    lists: Any, first: int, customers: pl.Series, columns: pl.DataFrame
+    lists: Lists, first: int, customers: pl.Series, columns: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The places of a batch, and the model's next best that are not listed."""
 

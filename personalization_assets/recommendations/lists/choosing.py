@@ -17,10 +17,12 @@ of what is known of three: same category (0 or 1), same brand (0 or 1), the mode
 where a candidate is not among the nearest of what is listed).
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
+
+from personalization_assets.recommendations.lists.arrays import Lists, People, Rules, Shop
 
 STEPS = (
     ("new", "category 1"),
@@ -57,81 +59,6 @@ fits must end where a single brand is nearly the whole shop."""
 _STEPS = len(STEPS)
 
 
-class Shop(NamedTuple):
-    """Products by their code. Whole numbers are int64, here and below."""
-
-    category: Any
-    """-1 unknown"""
-    brand: Any
-    """-1 unknown"""
-    price: Any
-    """float32, 0 unknown"""
-    ladder_start: Any
-    ladder_product: Any
-    ladder_score: Any
-    alike_start: Any
-    """Rows are products, columns their nearest; all empty without a model"""
-    alike_other: Any
-    alike_score: Any
-    """float32, 0 to 1"""
-
-
-class People(NamedTuple):
-    """A batch of customers; `<x>_start` are the row starts of the columns that follow it."""
-
-    model_start: Any
-    model_product: Any
-    model_score: Any
-    """float32, best first within a row"""
-    again_start: Any
-    again_product: Any
-    again_score: Any
-    barred_start: Any
-    barred_product: Any
-    tired_start: Any
-    """Products shown to the customer often enough"""
-    tired_product: Any
-    pair_start: Any
-    pair_product: Any
-    pair_weight: Any
-    steps: Any
-    """Customers x `STEPS`: ladders, -1 where there is none"""
-    spread: Any
-    price_limit: Any
-    """float32, infinite without a limit"""
-    stated: Any
-    """bool, customers x categories: said to be liked"""
-
-
-class Rules(NamedTuple):
-    """Settings of lists; caps are at least 1."""
-
-    length: int
-    category_cap: int
-    brand_cap: int
-    repeat_cap: int
-    diversity: float
-    stated_boost: float
-    new_places: int
-    reserve: int
-    """So many of the model's candidates that fit but are not listed are given too"""
-
-
-class Lists(NamedTuple):
-    """Customers x places, in list order; `product` is -1 where nothing was left."""
-
-    product: Any
-    source: Any
-    score: Any
-    relaxed: Any
-    because: Any
-    """The customer's product to name as the reason, the product itself, or -1"""
-    reserve_product: Any
-    """The model's next best, customers x reserve, -1 where there are fewer"""
-    reserve_score: Any
-    reserve_because: Any
-
-
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def choose(shop: Shop, people: People, rules: Rules) -> Lists:
     """Fill the lists of a batch. Nobody's list depends on who else is in the batch."""
@@ -151,9 +78,7 @@ def choose(shop: Shop, people: People, rules: Rules) -> Lists:
         relevance = _relevance(shop, people, rules, row)
         likeness = np.zeros(last - first, dtype=np.float32)
         heaviest = _heaviest(people, row)
-        repeats = np.zeros(last - first, dtype=np.bool_)
-        for i in range(people.again_start[row], people.again_start[row + 1]):
-            repeats |= people.model_product[first:last] == people.again_product[i]
+        repeats = _repeats(people, row)
         size = new = again = 0
         for attempt in range(2):
             free = attempt == 1
@@ -186,9 +111,11 @@ def choose(shop: Shop, people: People, rules: Rules) -> Lists:
                         may_repeat,
                     )
                     if place >= 0:
-                        kind = AGAIN if repeats[place] else MODEL
                         chosen = people.model_product[first + place]
-                        worth = float(people.model_score[first + place])
+                        if repeats[place] > 0:
+                            kind, worth = AGAIN, repeats[place]
+                        else:
+                            kind, worth = MODEL, float(people.model_score[first + place])
                 if chosen < 0 and may_repeat:
                     kind = AGAIN
                     chosen, worth, next_again = _again(
@@ -215,7 +142,7 @@ def choose(shop: Shop, people: People, rules: Rules) -> Lists:
             chosen = people.model_product[i]
             if (
                 more < rules.reserve
-                and not repeats[i - first]
+                and repeats[i - first] == 0
                 and _fits(shop, people, rules, row, listed, strict, chosen)
             ):
                 reserve_product[row, more] = chosen
@@ -246,6 +173,18 @@ def _relevance(shop: Shop, people: People, rules: Rules, row: int) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _repeats(people: People, row: int) -> Any:
+    """For each of the model's candidates its score among what is to be bought again, else 0."""
+    first, last = people.model_start[row], people.model_start[row + 1]
+    scores = np.zeros(last - first, dtype=np.float64)
+    for i in range(people.again_start[row], people.again_start[row + 1]):
+        for place in range(last - first):
+            if people.model_product[first + place] == people.again_product[i]:
+                scores[place] = people.again_score[i]
+    return scores
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _best_candidate(
     shop: Shop, people: People, rules: Rules, row: int, listed: Any, free: bool,
     relevance: Any, likeness: Any, repeats: Any, may_repeat: bool,
@@ -254,7 +193,7 @@ def _best_candidate(
     first, best, most = people.model_start[row], -1, -np.inf
     for i in range(len(relevance)):
         worth = (1 - rules.diversity) * relevance[i] - rules.diversity * likeness[i]
-        if repeats[i] and not may_repeat:
+        if repeats[i] > 0 and not may_repeat:
             continue
         if worth > most and _fits(
             shop, people, rules, row, listed, free, people.model_product[first + i]
