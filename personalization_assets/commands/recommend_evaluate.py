@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 METRICS = ("ndcg@20", "recall@20", "map@20", "hit_rate@20", "ndcg@10", "recall@10")
-ALGORITHMS = ("als", "ease", "knn")
+ALGORITHMS = ("als", "ease", "knn", "blend")
 
 
 @click.command()
@@ -73,7 +73,9 @@ def evaluate(
     for target in ("new", *(["all"] if files.repeats(known, asked) else [])):
         recipes: dict[str, models.Recipe] = {}
         with console.status("...") as status:
-            for start in files.starting(algorithms or ALGORITHMS, items):
+            found: dict[str, models.Recipe] = {}
+            for algorithm in models.usable(algorithms or ALGORITHMS, items):
+                start = models.starting(algorithm, found)
                 best = files.search(
                     early,
                     late,
@@ -85,7 +87,8 @@ def evaluate(
                     threads,
                     status.update,
                 )
-                recipes |= {f"{start.algorithm}, untuned": start, start.algorithm: best}
+                recipes |= {f"{algorithm}, untuned": start} if start.algorithm != "blend" else {}
+                found[algorithm] = recipes[algorithm] = best
             results = []
             for result in files.contest(known, asked, recipes, target, seed, threads):
                 status.update(f"judged {result.candidate}")

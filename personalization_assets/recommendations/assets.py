@@ -67,12 +67,17 @@ def _wanted(run: Run) -> bool:
     """Whether new activity is to be trained on.
 
     The signals are those of the run before: what came of mails is known after the lists are made.
+    Only those about the version that is current count: another may have been promoted since.
     """
     if run.settings.recommendations.retrain == "nightly":
         return True
     if not run.exists("feedback.retraining_signals"):
         return True
-    due = run.con.sql("SELECT count(*) FROM feedback.retraining_signals WHERE is_due").fetchall()
+    due = run.con.sql(
+        "SELECT count(*) FROM feedback.retraining_signals"
+        " SEMI JOIN (SELECT model_version FROM recommendations.als_model WHERE is_current)"
+        " USING (model_version) WHERE is_due"
+    ).fetchall()
     return bool(due[0][0])
 
 

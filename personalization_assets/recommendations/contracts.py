@@ -25,7 +25,7 @@ class AlsModel(pa.DataFrameModel):
     settings_hash: str = pa.Field(
         str_matches=r"^[0-9a-f]{12}$", description="Hash of the settings that training depends on"
     )
-    algorithm: str = pa.Field(str_matches=r"^[a-z_]+$", description="als, ease or knn")
+    algorithm: str = pa.Field(str_matches=r"^[a-z_]+$", description="als, ease, knn or blend")
     recipe: str = pa.Field(description="Algorithm and all its values, as JSON")
     half_life_days: float = pa.Field(
         gt=0, description="Age at which an interaction counts half", metadata={"unit": "days"}
@@ -70,7 +70,10 @@ class AlsFactors(pa.DataFrameModel):
     """
 
     model_version: str = pa.Field(description="Version in als_model")
-    side: str = pa.Field(isin=["customer", "product"], description="Whose factors")
+    side: str = pa.Field(
+        isin=["customer", "product", "neighbours"],
+        description="Whose factors; neighbours: products of a blend's item model",
+    )
     key: str = pa.Field(description="customer_id or product_id")
     factors: pl.List(pl.Float32) = pa.Field(  # type: ignore[valid-type]
         description="The vector, or the weights of the neighbours"
@@ -158,7 +161,7 @@ class Trials(pa.DataFrameModel):
 
     model_version: str = pa.Field(description="Version in als_model")
     trial: int = pa.Field(ge=1, description="In the order tried")
-    algorithm: str = pa.Field(str_matches=r"^[a-z_]+$", description="als, ease or knn")
+    algorithm: str = pa.Field(str_matches=r"^[a-z_]+$", description="als, ease, knn or blend")
     recipe: str = pa.Field(description="Algorithm and all its values, as JSON")
     value: float = pa.Field(description="The gate's metric on the validation window")
     is_chosen: bool = pa.Field(description="Whether it is what its algorithm was judged with")

@@ -7,7 +7,7 @@ if there are `weight` and `timestamp`. This is how quality is compared on public
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -218,15 +218,6 @@ def window(known: Events, later: Events, half_life_days: float, most: int | None
         pl.DataFrame(schema={"product_id": pl.String, "category": pl.String}),
         sys.maxsize if most is None else JUDGED_IN_SEARCH,
     )
-
-
-def starting(algorithms: Sequence[str], items: int) -> list[models.Recipe]:
-    """Each algorithm as it comes, of those that can do with so many items."""
-    return [
-        models.Recipe.of(name, 60.0, 0.0, models.ALGORITHMS[name].defaults)
-        for name in algorithms
-        if items <= (models.ALGORITHMS[name].most_products or items)
-    ]
 
 
 def search(

@@ -40,10 +40,11 @@ class RecommendationsSettings(ListSettings, ExploringSettings):
     )
 
     # the models
-    algorithms: tuple[Literal["als", "ease", "knn"], ...] = Field(
-        default=("als", "ease", "knn"),
+    algorithms: tuple[Literal["als", "ease", "knn", "blend"], ...] = Field(
+        default=("als", "ease", "knn", "blend"),
         min_length=1,
-        description="What is trained and judged; EASE only up to 10,000 products",
+        description="What is trained and judged; EASE only up to 10,000 products, blend is ALS "
+        "and item-kNN together",
     )
     factors: int = Field(default=64, ge=2, le=1024, description="Of ALS: length of a vector")
     iterations: int = Field(default=5, ge=1, le=100, description="Rounds of alternating fits")

@@ -139,16 +139,21 @@ def to_rows(model: models.Model, version: str) -> pl.DataFrame:
 
 def starting_recipes(settings: RecommendationsSettings, products: int) -> dict[str, models.Recipe]:
     """Where the search begins, by algorithm: ALS with the values that settings name."""
-    named = {name: getattr(settings, name) for name in models.ALGORITHMS["als"].defaults}
     recipes: dict[str, models.Recipe] = {}
-    for name in settings.algorithms:
-        algorithm = models.ALGORITHMS[name]
-        if algorithm.most_products is None or products <= algorithm.most_products:
-            values = named if name == "als" else algorithm.defaults
-            recipes[name] = models.Recipe.of(
-                name, settings.half_life_days, settings.history, values
-            )
+    for name in models.usable(settings.algorithms, products):
+        recipes[name] = models.starting(name, recipes, _named(name, settings))
     return recipes
+
+
+def _named(algorithm: str, settings: RecommendationsSettings) -> models.Recipe:
+    """What settings say about an algorithm."""
+    own = models.ALGORITHMS["als"].defaults if algorithm == "als" else ()
+    return models.Recipe.of(
+        algorithm,
+        settings.half_life_days,
+        settings.history,
+        {name: getattr(settings, name) for name in own},
+    )
 
 
 class _Window:
@@ -233,9 +238,9 @@ def _search(
         return recipes, []
     search = tuning.Search(split_at, _metric(settings), settings.target, seed, threads)
     tried: list[tuning.Trial] = []
-    for name, start in recipes.items():
+    for name in recipes:
         own: list[tuning.Trial] = []
-        for trial in search.trials(start):
+        for trial in search.trials(models.starting(name, recipes, _named(name, settings))):
             own.append(trial)
             progress(
                 f"recommender: trial {len(own)} of {name}, best so far"

@@ -35,7 +35,7 @@ from personalization_tests.benchmarks.measure import (
 TEST_DAYS = 28
 SEED = 20
 SAMPLES = 1000
-ALGORITHMS = ("als", "ease", "knn")
+ALGORITHMS = ("als", "ease", "knn", "blend")
 METRICS = [("recall", 10), ("recall", 20), ("ndcg", 10), ("ndcg", 20)]
 METRICS += [("map", 20), ("hit_rate", 20), ("coverage", 20)]
 GATE = ("ndcg", 20)
@@ -87,12 +87,11 @@ def _split(lines: Path, half_life_days: float, validation: bool = False) -> Any:
     )
 
 
-def tune(lines: Path, algorithm: str, target: str) -> Callable[[], str]:
-    """Work that finds a recipe on the window before the cut, as JSON."""
+def tune(lines: Path, algorithm: str, target: str, found: dict[str, str]) -> Callable[[], str]:
+    """Work that finds a recipe on the window before the cut, as JSON; `found` are others'."""
     from personalization_assets.recommendations import models, tuning
-    from personalization_assets.recommendations.settings import RecommendationsSettings
-    from personalization_assets.recommendations.training import starting_recipes
 
+    known = {name: models.Recipe.from_json(recipe) for name, recipe in found.items()}
     parts: dict[float, Any] = {}
 
     def split_at(half_life_days: float) -> Any:
@@ -101,10 +100,7 @@ def tune(lines: Path, algorithm: str, target: str) -> Callable[[], str]:
         return parts[half_life_days]
 
     def work() -> str:
-        products = len(split_at(60.0).known.products)
-        start = starting_recipes(RecommendationsSettings(), products)[algorithm]
-        if algorithm != "als":
-            start = models.Recipe.of(algorithm, 60.0, start.history, dict(start.values))
+        start = models.starting(algorithm, known)
         search = tuning.Search(split_at, GATE, target, SEED, 2)
         return tuning.chosen(list(search.trials(start))).recipe.to_json()
 
@@ -190,8 +186,10 @@ def online_retail(shared: Path) -> None:
                 "implicit BM25 item-kNN": measured(library, lines, "bm25", target),
                 "implicit ALS, defaults": measured(library, lines, "als", target),
             }
+            found: dict[str, str] = {}
             for algorithm in ALGORITHMS:
-                recipe, cost = measured(tune, lines, algorithm, target)
+                recipe, cost = measured(tune, lines, algorithm, target, found)
+                found[algorithm] = recipe
                 print(f"{algorithm} for {target}: {cost.cpu:.0f} CPU s to tune: {recipe}")
                 results[f"our {algorithm}, tuned"] = measured(ours, lines, recipe, target)
             base = "popularity, 28 days" if target == "new" else "own history"

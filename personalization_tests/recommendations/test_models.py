@@ -12,12 +12,13 @@ from scipy import sparse
 
 from personalization_assets.recommendations import models
 from personalization_assets.recommendations.matrix import Matrix, to_matrix
-from personalization_assets.recommendations.models import als, ease, items, ranking
+from personalization_assets.recommendations.models import als, blend, ease, items, ranking
 
 RECIPES = {
     "als": models.Recipe.of("als", 60, 0, {**als.DEFAULTS, "factors": 16, "alpha": 5}),
     "ease": models.Recipe.of("ease", 60, 0, {"regularization": 5.0, "power": 0.5}),
     "knn": models.Recipe.of("knn", 60, 0, models.ALGORITHMS["knn"].defaults),
+    "blend": models.Recipe.of("blend", 60, 0, {**blend.DEFAULTS, "factors": 16, "alpha": 5}),
 }
 every_kind = pytest.mark.parametrize("kind", sorted(RECIPES))
 
@@ -235,6 +236,29 @@ def test_the_best_by_items_are_those_of_the_dense_table(
         order = np.argsort(-dense[row], kind="stable")[:n]
         expected = [int(c) for c in order if np.isfinite(dense[row, c])]
         assert found.filter(pl.col("row") == row)["column"].to_list() == expected
+
+
+def test_a_blend_is_the_sum_of_its_parts_and_finds_the_best_of_it() -> None:
+    matrix = to_matrix(pairs(300))
+    model = fitted("blend", matrix)
+    by_als, by_knn = fitted("als", matrix), fitted("knn", matrix)
+    amounts = np.diff(matrix.weights.indptr)[:, None]
+    expected = by_als.scores(matrix.weights) + by_knn.scores(matrix.weights) / np.sqrt(amounts)
+    assert np.allclose(model.scores(matrix.weights), expected, atol=1e-5)
+    found = model.best(matrix.weights, 5, skip=matrix.weights)
+    expected[matrix.weights.nonzero()] = -np.inf
+    best = np.argsort(-expected, axis=1, kind="stable")[:, :5]
+    assert found["column"].to_numpy().reshape(-1, 5).tolist() == best.tolist()
+
+
+def test_what_is_made_of_others_begins_with_what_was_found_for_them() -> None:
+    found = {
+        "als": RECIPES["als"].with_value("half_life_days", 30),
+        "knn": RECIPES["knn"].with_value("neighbours", 7),
+    }
+    start = models.starting("blend", found)
+    assert (start["factors"], start["neighbours"], start.half_life_days) == (16, 7, 30)
+    assert models.usable(("blend", "ease", "als"), 20_000) == ["als", "blend"]
 
 
 def test_own_history_is_added_exactly() -> None:

@@ -6,19 +6,29 @@ of their scores (`lists`). Adding an algorithm is a file with `DEFAULTS` and `fi
 `ALGORITHMS`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import duckdb
 import polars as pl
 
 from personalization_assets.recommendations.matrix import Matrix
-from personalization_assets.recommendations.models import als, ease, knn
+from personalization_assets.recommendations.models import als, blend, ease, knn
 from personalization_assets.recommendations.models.base import Model
 from personalization_assets.recommendations.models.items import ItemModel
 from personalization_assets.recommendations.models.recipe import Recipe
 
-__all__ = ["ALGORITHMS", "Algorithm", "Model", "Recipe", "fit", "from_rows", "load"]
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "Model",
+    "Recipe",
+    "fit",
+    "from_rows",
+    "load",
+    "starting",
+    "usable",
+]
 
 Steps = tuple[tuple[str, tuple[float, ...]], ...]
 
@@ -32,8 +42,13 @@ class Algorithm:
     defaults: Mapping[str, float]
     steps: Steps
     """Values to try, one name after the other, see `tuning`"""
+    source: str = "similar"
+    """What lists call its places: als for factors of customers, similar for products that go
+    together"""
     most_products: int | None = None
     """Catalogues beyond this are not for it"""
+    made_of: tuple[str, ...] = ()
+    """Algorithms whose best values its search begins with"""
 
 
 HISTORY = ("history", (0.0, 0.1, 0.3, 1.0, 3.0))
@@ -54,6 +69,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             ("iterations", (3, 5, 8)),
             HISTORY,
         ),
+        source="als",
     ),
     "ease": Algorithm(
         ease.fit,
@@ -77,8 +93,41 @@ ALGORITHMS: Mapping[str, Algorithm] = {
             HISTORY,
         ),
     ),
+    # after the two it is made of
+    "blend": Algorithm(
+        blend.fit,
+        blend.BlendModel.from_rows,
+        blend.DEFAULTS,
+        (("share", (0.5, 1.0, 2.0, 4.0)), HISTORY),
+        source="als",
+        made_of=("knn", "als"),
+    ),
 }
 """By the name that versions and settings use."""
+
+
+def usable(algorithms: Collection[str], products: int) -> list[str]:
+    """Those that can do with so many products, in an order that `made_of` asks for."""
+    return [
+        name
+        for name, kind in ALGORITHMS.items()
+        if name in algorithms and products <= (kind.most_products or products)
+    ]
+
+
+def starting(algorithm: str, found: Mapping[str, Recipe], start: Recipe | None = None) -> Recipe:
+    """Where the search of an algorithm begins: the values that settings name, or its defaults.
+
+    What is made of others begins with what was `found` for them.
+    """
+    kind = ALGORITHMS[algorithm]
+    head = start or Recipe.of(algorithm, 60.0, 0.0, {})
+    values = {**kind.defaults, **dict(head.values)}
+    for other in kind.made_of:
+        if other in found:
+            head = found[other]
+            values |= dict(head.values)
+    return Recipe.of(algorithm, head.half_life_days, head.history, values)
 
 
 def fit(matrix: Matrix, recipe: Recipe, seed: int, threads: int = 0) -> Model:

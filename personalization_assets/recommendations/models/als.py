@@ -53,14 +53,14 @@ class FactorModel:
     boost: Floats
 
     @cached_property
-    def _ranked(self) -> Floats:
+    def ranked(self) -> Floats:
         """Product factors as scores are made of them."""
         boosted: Floats = self.product_factors * self.boost[:, None]
         return boosted
 
     def scores(self, weights: Any) -> Floats:
         """Scores of all products for customers folded in, see `Model`."""
-        scored: Floats = self.fold_in(weights, threads=1) @ self._ranked.T
+        scored: Floats = self.fold_in(weights, threads=1) @ self.ranked.T
         return scored
 
     def best(
@@ -80,14 +80,14 @@ class FactorModel:
         """
         from personalization_assets.recommendations.topk import best as topk
 
-        factors = self._factors_of(weights, customers, threads)
+        factors = self.factors_of(weights, customers, threads)
         share = self.recipe.history if history is None else history
 
         def top(wanted: int) -> tuple[Codes, Floats]:
-            return topk(self._ranked, factors, wanted, skip, skip_products, threads)
+            return topk(self.ranked, factors, wanted, skip, skip_products, threads)
 
         def pairs(rows: Codes, columns: Codes) -> Floats:
-            return pair_scores(factors, self._ranked, rows, columns)
+            return pair_scores(factors, self.ranked, rows, columns)
 
         own = ranking.own_history(weights, share)
         return ranking.best(top, pairs, n, own, skip, skip_products)
@@ -160,7 +160,8 @@ class FactorModel:
             products["boost"].to_numpy().astype(np.float32),
         )
 
-    def _factors_of(self, weights: Any, customers: pl.Series | None, threads: int) -> Floats:
+    def factors_of(self, weights: Any, customers: pl.Series | None, threads: int) -> Floats:
+        """Factors of each row: trained where `customers` were, folded in for others."""
         if customers is None:
             return self.fold_in(weights, threads)
         places = codes_of(customers, self.customers).to_numpy()

@@ -5,7 +5,9 @@ they had to do with it times how strongly it speaks for the other. There is noth
 came after training is scored like everybody else.
 """
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,10 @@ from personalization_assets.recommendations.models.recipe import Recipe
 
 MOST_NEIGHBOURS = 512
 """So many weights of a product are kept, the largest by size: what is judged is what is stored."""
+
+
+BLOCK = 1024
+"""Rows that a thread takes at a time"""
 
 
 @dataclass(frozen=True)
@@ -51,10 +57,10 @@ class ItemModel:
         share = self.recipe.history if history is None else history
 
         def top(wanted: int) -> tuple[Codes, Floats]:
-            return _best(known, self.weights, wanted, skip, skip_products, threads)
+            return best_of(known, self.weights, wanted, skip, skip_products, threads)
 
         def pairs(rows: Codes, columns: Codes) -> Floats:
-            return _pair_scores(known, self.weights, rows, columns)
+            return pair_scores(known, self.weights, rows, columns, threads)
 
         own = ranking.own_history(weights, share)
         return ranking.best(top, pairs, n, own, skip, skip_products)
@@ -160,10 +166,13 @@ def pruned(dense: Floats) -> Any:
     return csr(parts, shape=dense.shape)
 
 
-def _best(
+def best_of(
     known: Any, weights: Any, n: int, skip: Any, skip_products: Codes | None, threads: int
 ) -> tuple[Codes, Floats]:
-    """Exact best n by score, equal scores by the smaller column; only scores above zero."""
+    """Ids and scores of the exact best n, equal scores by the smaller column.
+
+    Only scores above zero count; where they run out ids are -1.
+    """
     from scipy import sparse
 
     rows, products = known.shape[0], weights.shape[0]
@@ -173,33 +182,43 @@ def _best(
     left_out = sparse.csr_matrix(known.shape, dtype=np.float32) if skip is None else skip
     ids = np.full((rows, n), -1, dtype=np.int32)
     scores = np.full((rows, n), -np.inf, dtype=np.float32)
-    if rows and products and n:
-        _kernel()(
+    if products and n:
+        kernel = _kernels().best_of_rows
+        arrays = (
             *(known.indptr, known.indices, known.data),
             *(weights.indptr, weights.indices, weights.data),
             *(left_out.indptr, left_out.indices, allowed, ids, scores),
         )
+        _in_threads(lambda start, stop: kernel(start, stop, *arrays), rows, threads)
     return ids, scores
 
 
-_COMPILED: list[Callable[..., None]] = []
-
-
-def _kernel() -> Callable[..., None]:
-    """The search, compiled when it is first used: loading numba takes longer than a small shop."""
-    if not _COMPILED:
-        from personalization_assets.recommendations.models.items_kernel import best_of_rows
-
-        _COMPILED.append(best_of_rows)
-    return _COMPILED[0]
-
-
-def _pair_scores(known: Any, weights: Any, rows: Codes, columns: Codes) -> Floats:
-    """Scores of chosen pairs: products of sparse rows, in pieces that stay small in memory."""
-    by_column = weights.T.tocsr()
+def pair_scores(known: Any, weights: Any, rows: Codes, columns: Codes, threads: int = 0) -> Floats:
+    """Scores of chosen pairs."""
+    order = np.argsort(rows, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=known.shape[0]))])
     out = np.zeros(len(rows), dtype=np.float32)
-    for start in range(0, len(rows), 50_000):
-        part = slice(start, start + 50_000)
-        product = known[rows[part]].multiply(by_column[columns[part]])
-        out[part] = np.asarray(product.sum(axis=1)).ravel()
-    return out
+    kernel = _kernels().scores_of_pairs
+    arrays = (
+        *(known.indptr, known.indices, known.data),
+        *(weights.indptr, weights.indices, weights.data, weights.shape[0]),
+        *(starts, columns[order].astype(np.int32), out),
+    )
+    _in_threads(lambda start, stop: kernel(start, stop, *arrays), known.shape[0], threads)
+    scores = np.empty_like(out)
+    scores[order] = out
+    return scores
+
+
+def _in_threads(work: Callable[[int, int], None], rows: int, threads: int) -> None:
+    """Run `work(start, stop)` over all rows, a block at a time."""
+    workers = threads or len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda start: work(start, min(start + BLOCK, rows)), range(0, rows, BLOCK)))
+
+
+def _kernels() -> Any:
+    """The compiled loops, loaded when they are first used: numba takes longer than a small shop."""
+    from personalization_assets.recommendations.models import items_kernel
+
+    return items_kernel

@@ -56,6 +56,11 @@ def best(
     )
 
 
+def nothing() -> pl.DataFrame:
+    """No products for anybody."""
+    return pl.DataFrame(schema={"row": pl.Int32, "column": pl.Int32, "score": pl.Float32})
+
+
 def own_history(weights: Any, share: float) -> Any:
     """Each customer's weights divided by their largest, times `share`: comparable with scores.
 

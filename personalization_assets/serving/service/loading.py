@@ -50,8 +50,6 @@ NEEDED = {
 NO_MODEL = "none"
 """The name of the version where best sellers are listed, as in top_products"""
 
-FACTOR_MODELS = ("als",)
-
 KEPT = "128MB"
 """What DuckDB may keep of the file in memory once it is read: profiles are looked up in it"""
 
@@ -59,8 +57,13 @@ PLACES = 1_000_000
 """More than any list has places; makes one number of an owner and a place"""
 
 
-def load(path: Path, settings: ServingSettings) -> Publication:
+def load(path: Path, settings: ServingSettings, rest: float = 0.0) -> Publication:
     """Read the publication at a path.
+
+    Args:
+        path: of the file
+        settings: of the service
+        rest: how long to rest after each piece of work, as a multiple of what it took
 
     Raises:
         UserError: there is no file, or it lacks a table or column that the service reads.
@@ -77,7 +80,7 @@ def load(path: Path, settings: ServingSettings) -> Publication:
         con.execute("SET enable_progress_bar = false")
         con.execute(f"ATTACH {quoted(str(path))} AS published (READ_ONLY)")
         _check(con, path, settings)
-        publication = _read(con, identity)
+        publication = _read(con, identity, rest)
         con.execute(f"SET memory_limit = '{KEPT}'")
         return publication
     except BaseException:
@@ -109,7 +112,7 @@ def _check(con: duckdb.DuckDBPyConnection, path: Path, settings: ServingSettings
             )
 
 
-def _read(con: duckdb.DuckDBPyConnection, identity: Identity) -> Publication:
+def _read(con: duckdb.DuckDBPyConnection, identity: Identity, rest: float) -> Publication:
     products = _products(con)
     con.execute(
         """
@@ -124,8 +127,8 @@ def _read(con: duckdb.DuckDBPyConnection, identity: Identity) -> Publication:
     redirects = con.sql(
         "SELECT retired_id, customer_id FROM published.identity.redirects ORDER BY retired_id"
     ).to_arrow_table()
-    lists, similar, sources, reasons = _lists(con, len(customers), len(products.shown))
-    interactions = _interactions(con, len(customers))
+    lists, similar, sources, reasons = _lists(con, len(customers), len(products.shown), rest)
+    interactions = _interactions(con, len(customers), rest)
     version, scorer = _scorer(con, products)
     for table in ("products", "customers", "sources", "reasons"):
         con.execute(f"DROP TABLE temp.{table}")
@@ -187,7 +190,7 @@ def _products(con: duckdb.DuckDBPyConnection) -> Products:
 
 
 def _lists(
-    con: duckdb.DuckDBPyConnection, customers: int, products: int
+    con: duckdb.DuckDBPyConnection, customers: int, products: int, rest: float
 ) -> tuple[Lists, Lists, list[str], list[str]]:
     """Lists of customers and of products, and the texts that their small numbers stand for."""
     has_similar = bool(
@@ -232,7 +235,7 @@ def _lists(
         INNER JOIN sources AS s ON t.source = s.source
         WHERE p.is_sellable
     """
-    mine, found = entries(con, for_customers, customers, types)
+    mine, found = entries(con, for_customers, customers, types, rest)
     theirs, alike = entries(con, for_products, products, types)
     return (
         Lists(mine, **found),
@@ -242,7 +245,7 @@ def _lists(
     )
 
 
-def _interactions(con: duckdb.DuckDBPyConnection, customers: int) -> Interactions:
+def _interactions(con: duckdb.DuckDBPyConnection, customers: int, rest: float) -> Interactions:
     slices, arrays = entries(
         con,
         """
@@ -254,6 +257,7 @@ def _interactions(con: duckdb.DuckDBPyConnection, customers: int) -> Interaction
         """,
         customers,
         {"product": np.int32, "weight": np.float32, "barred": np.bool_},
+        rest,
     )
     return Interactions(slices, **arrays)
 
@@ -273,7 +277,7 @@ def _scorer(con: duckdb.DuckDBPyConnection, products: Products) -> tuple[str, Sc
         CREATE SCHEMA recommendations;
         CREATE VIEW recommendations.als_model AS FROM published.recommendations.als_model;
         CREATE VIEW recommendations.als_factors AS
-            FROM published.recommendations.als_factors WHERE side = 'product'
+            FROM published.recommendations.als_factors WHERE side <> 'customer'
         """
     )
     from personalization_assets.recommendations import models
@@ -285,7 +289,7 @@ def _scorer(con: duckdb.DuckDBPyConnection, products: Products) -> tuple[str, Sc
     column_of[code_of[known]] = known
     # Scored with once: what is imported and compiled at the first use, the first request has ready.
     model.scores(csr(([1.0], [0], [0, 1]), len(code_of)))
-    source = "als" if algorithm in FACTOR_MODELS else "similar"
+    source = models.ALGORITHMS[algorithm].source
     return version, Scorer(model, column_of, code_of, source)
 
 
