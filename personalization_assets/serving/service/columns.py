@@ -7,6 +7,7 @@ and are read by row number.
 """
 
 import contextlib
+import time
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
@@ -85,18 +86,23 @@ def texts(con: duckdb.DuckDBPyConnection, query: str) -> pa.Array:
 
 
 def entries(
-    con: duckdb.DuckDBPyConnection, query: str, owners: int, types: dict[str, Any]
+    con: duckdb.DuckDBPyConnection,
+    query: str,
+    owners: int,
+    types: dict[str, Any],
+    rest: float = 0.0,
 ) -> tuple[Slices, dict[str, Any]]:
     """Read the rows of a query into arrays, in the order of its column `place`.
 
     Column `owner` says whose a row is, a number from 0 to `owners`, and `place` does not fall from
     one owner to the next. Columns are named and typed as `types` says. Tables are published in this
     order; sorting them once more takes more time and memory than everything else, so it is done
-    only where a table turns out not to be.
+    only where a table turns out not to be. After each piece of some milliseconds the thread rests
+    `rest` times as long: while it works it takes a processor from those who answer.
     """
     with contextlib.suppress(_UnsortedError):
-        return _in_order(con, query, owners, types)
-    return _in_order(con, f"FROM ({query}) ORDER BY place", owners, types)
+        return _in_order(con, query, owners, types, rest)
+    return _in_order(con, f"FROM ({query}) ORDER BY place", owners, types, rest)
 
 
 class _UnsortedError(Exception):
@@ -104,12 +110,12 @@ class _UnsortedError(Exception):
 
 
 def _in_order(
-    con: duckdb.DuckDBPyConnection, query: str, owners: int, types: dict[str, Any]
+    con: duckdb.DuckDBPyConnection, query: str, owners: int, types: dict[str, Any], rest: float
 ) -> tuple[Slices, dict[str, Any]]:
     counts = np.zeros(owners + 1, dtype=np.int64)
     pieces: dict[str, list[Any]] = {name: [] for name in types}
     last = -1
-    # Pieces of a few milliseconds: requests are answered between them.
+    started = time.thread_time()
     for batch in con.sql(query).to_arrow_reader(BATCH):
         if not batch.num_rows:
             continue
@@ -123,6 +129,9 @@ def _in_order(
         for name, kind in types.items():
             column = batch.column(name).to_numpy(zero_copy_only=False)
             pieces[name].append(column.astype(kind, copy=True))
+        if rest:
+            time.sleep(rest * (time.thread_time() - started))
+            started = time.thread_time()
     arrays = {
         name: np.concatenate(pieces.pop(name) or [np.empty(0, kind)])
         for name, kind in types.items()
