@@ -3,9 +3,10 @@
 Method: products are sorted by the norm of their factors and cut into blocks that fit into the
 processor's cache. Each block is multiplied with a group of customers at once, and a customer is
 done as soon as |customer| x |longest product of the block| is less than the last score of the list
-(Cauchy-Schwarz), as in LEMP (Teflioudi, Gemulla and Mykytiuk, SIGMOD 2015). The products a list
-could still need are then scored once more in 64 bits, in one fixed order. So lists do not depend on
-threads, on blocks, or on who else is asked for.
+(Cauchy-Schwarz), as in LEMP (Teflioudi, Gemulla and Mykytiuk, SIGMOD 2015). These scores are rough,
+of 32 bits or of codes of 8, with a known bound on their error; the products a list could still need
+are scored once more in 64 bits, in one fixed order. So lists do not depend on threads, on blocks,
+on the processor, or on who else is asked for.
 """
 
 import os
@@ -20,7 +21,7 @@ from personalization_assets.recommendations.matrix import Codes, Floats
 SMALL = 20_000_000
 """Up to so many multiplications plain numpy is done before numba is even loaded"""
 
-BLOCK = 256 * 1024
+BLOCK = 64 * 1024
 """Bytes of products that a group of customers goes through at a time: they stay in the cache"""
 
 GROUP = 512
@@ -120,17 +121,20 @@ def _large(
     scores: Floats,
     threads: int,
 ) -> None:
-    from personalization_assets.recommendations.topk_kernel import WIDE, search
+    from personalization_assets.recommendations import topk_kernel as kernel
 
     names, norms = _by_norm(products, names)
     ordered = products[names]
     skip_start, skip_column = _sorted_pairs(skip, len(customers))
-    panels = _panels(ordered, WIDE)
-    block = max(1, BLOCK // panels[0].nbytes)
-    work = (ordered, panels, block, norms, names, skip_start, skip_column, ids, scores)
+    block = max(1, BLOCK // (kernel.WIDE * products.shape[1] * np.dtype(kernel.CODE).itemsize))
+    panels, units, sums = kernel.coded(ordered, block)
 
     def task(start: int) -> None:
-        search(customers, start, min(start + TASK, len(customers)), GROUP, *work)
+        kernel.search(
+            customers, start, min(start + TASK, len(customers)), GROUP,
+            ordered, panels, block, units, sums, norms, names,
+            skip_start, skip_column, ids, scores,
+        )  # fmt: skip
 
     workers = threads or len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(workers) as pool:
@@ -144,16 +148,6 @@ def _by_norm(products: Floats, names: Codes) -> tuple[Codes, npt.NDArray[np.floa
     norms[np.isnan(norms)] = np.inf
     order = np.argsort(-norms, kind="stable")
     return names[order], norms[order]
-
-
-def _panels(products: Floats, wide: int) -> Floats:
-    """Products side by side: (panels, factors, wide), the last panel filled with zeros."""
-    count, width = products.shape
-    panels = np.zeros((-(-count // wide), width, wide), dtype=np.float32)
-    for panel, start in zip(panels, range(0, count, wide), strict=True):
-        part = products[start : start + wide]
-        panel[:, : len(part)] = part.T
-    return panels
 
 
 def _sorted_pairs(skip: Any, rows: int) -> tuple[npt.NDArray[np.int64], Codes]:

@@ -9,12 +9,22 @@ from typing import Any
 import numpy as np
 from llvmlite import binding, ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 _FEATURES = binding.get_host_cpu_features()
 
 LANES = 16 if _FEATURES.get("avx512f") else 8 if _FEATURES.get("avx") else 4
 """Numbers of 32 bits in one register"""
+
+EIGHTS = bool(_FEATURES.get("avx512vnni"))
+"""Whether rough scores are of codes of 8 bits, which such processors multiply four times as fast"""
+
+CODE = np.int8 if EIGHTS else np.float32
+"""What customers' factors are as codes; those of products are the same, without a sign"""
+
+MIDDLE = 128
+"""The code of 0 on the side of products"""
 
 ROWS = 8 if LANES == 16 else 6
 """Customers at a time: with two registers of products for each, all sums stay in registers"""
@@ -47,8 +57,13 @@ def tile(typing, customers, products, out, width, stride):  # type: ignore[no-un
     by name and runs on the others at half their speed, slower still for a handful of rows, and has
     threads of its own to be kept quiet.
 
-    `customers`, `products` and `out` are addresses of 32-bit numbers: ROWS x width, width x WIDE,
-    and rows of which the first WIDE of `stride` are written.
+    With codes of 8 bits the answer is four times as fast and only good for leaving products out,
+    as in the quantised searches of ANN libraries; here the error is bounded and what is near the
+    threshold scored again, so nothing is lost.
+
+    `customers`, `products` and `out` are addresses of cells of 32 bits: ROWS x width, width x WIDE,
+    and rows of which the first WIDE of `stride` are written. A cell of factors is one number, or
+    four codes.
     """
     addresses = (types.intp, types.intp, types.intp)
     return types.void(*addresses, types.intp, types.intp), _instructions
@@ -56,8 +71,19 @@ def tile(typing, customers, products, out, width, stride):  # type: ignore[no-un
 
 def _instructions(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     customers, products, out, width, stride = args
-    number, index = ir.FloatType(), ir.IntType(64)
+    index, result = ir.IntType(64), ir.VectorType(ir.FloatType(), LANES)
+    number = ir.IntType(32) if EIGHTS else ir.FloatType()
     vector = ir.VectorType(number, LANES)
+
+    def added(total: Any, left: Any, right: Any) -> Any:
+        if EIGHTS:
+            name = "llvm.x86.avx512.vpdpbusd.512"
+            kind = ir.FunctionType(vector, [vector] * 3)
+            multiply = cgutils.get_or_insert_function(builder.module, kind, name)
+            return builder.call(multiply, [total, right, left])
+        # May be fused into one instruction, nothing else.
+        product = builder.fmul(left, right, flags=("contract",))
+        return builder.fadd(total, product, flags=("contract",))
 
     def at(start: Any, offset: Any, kind: Any) -> Any:
         """Pointer to the number at an offset."""
@@ -84,12 +110,9 @@ def _instructions(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         left = builder.insert_element(nothing, left, ir.IntType(32)(0))
         left = builder.shuffle_vector(left, nothing, first)
         for half, total in enumerate(pair):
-            # May be fused into one instruction, nothing else.
-            product = builder.fmul(left, right[half], flags=("contract",))
-            added = builder.fadd(total, product, flags=("contract",))
-            total.add_incoming(vector([0.0] * LANES), before)
-            total.add_incoming(added, loop)
-            pair[half] = added
+            pair[half] = added(total, left, right[half])
+            total.add_incoming(vector([0] * LANES), before)
+            total.add_incoming(pair[half], loop)
     following = builder.add(k, index(1))
     k.add_incoming(following, loop)
     builder.cbranch(builder.icmp_signed("<", following, width), loop, after)
@@ -97,7 +120,8 @@ def _instructions(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     for row, pair in enumerate(sums):
         for half, total in enumerate(pair):
             place = builder.add(builder.mul(stride, index(row)), index(half * LANES))
-            builder.store(total, at(out, place, vector), align=4)
+            score = builder.sitofp(total, result) if EIGHTS else total
+            builder.store(score, at(out, place, result), align=4)
     return context.get_dummy_value()
 
 
@@ -110,6 +134,31 @@ def compiled(function: Callable[..., Any]) -> Any:
         return njit(function, nogil=True, cache=True)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
         return njit(function, nogil=True)
+
+
+def coded(products: Any, block: int) -> tuple[Any, Any, Any]:
+    """What `tile` reads of products, and for each block of panels how exact that is.
+
+    Panels are (panels, cells, WIDE) numbers, or (panels, cells, WIDE, 4) codes: the number over the
+    block's unit, plus MIDDLE. The last panel is filled up. `units` are those of the blocks, `sums`
+    their largest sum of absolute factors.
+    """
+    count, width = products.shape
+    filled = np.zeros((-(-count // WIDE) * WIDE, -(-width // 4) * 4 if EIGHTS else width), "f4")
+    filled[:count, :width] = np.nan_to_num(products)
+    blocks = range(0, count, block * WIDE)
+    units, sums = np.ones(len(blocks)), np.zeros(len(blocks))
+    if not EIGHTS:
+        cells = filled.reshape(-1, WIDE, filled.shape[1])
+        return np.ascontiguousarray(cells.transpose(0, 2, 1)), units, sums
+    codes = np.empty(filled.shape, dtype=np.uint8)
+    for b, start in enumerate(blocks):
+        part = filled[start : start + block * WIDE].astype(np.float64)
+        units[b] = np.abs(part).max() / 127 or 1.0
+        sums[b] = np.abs(part).sum(axis=1).max()
+        codes[start : start + block * WIDE] = np.rint(part / units[b]) + MIDDLE
+    quads = codes.reshape(-1, WIDE, codes.shape[1] // 4, 4)
+    return np.ascontiguousarray(quads.transpose(0, 2, 1, 3)), units, sums
 
 
 @compiled
@@ -177,65 +226,89 @@ def reaches(line, start, stop, least):  # type: ignore[no-untyped-def]
 @compiled
 def search(  # type: ignore[no-untyped-def]
     customers, first, last, group,
-    products, panels, block, norms, names,
+    products, panels, block, units, sums, norms, names,
     skip_start, skip_column, ids, scores,
 ):  # fmt: skip
     """Fill the lists of customers first..last, a group at a time.
 
-    `products` are sorted by their norm, longest first; `panels` holds them again, WIDE side by
-    side (panels, width, WIDE), `block` panels are gone through at a time, `names` says which
-    product each is.
+    `products` are sorted by their norm, longest first; `panels`, `units` and `sums` are of `coded`,
+    `block` panels are gone through at a time, `names` says which product each is.
     """
     count, width = products.shape
+    cells = panels.shape[1]
     size = block * WIDE
     rough = np.empty(ROWS * size, dtype=np.float32)
-    packed = np.zeros((group + ROWS, width), dtype=np.float32)
-    length = np.empty(group, dtype=np.float64)
+    codes = np.zeros((group + ROWS, panels[0, :, 0].size), dtype=CODE)
+    # Of each customer who is not done: row, norm, unit of the codes, their sum and absolute sum.
     who = np.empty(group, dtype=np.int64)
+    length = np.empty(group, dtype=np.float64)
+    unit = np.empty(group, dtype=np.float64)
+    total = np.empty(group, dtype=np.float64)
+    absolute = np.empty(group, dtype=np.float64)
     # Addresses and indices, not slices: each slice would count references to its array.
-    packed_at, rough_at = np.intp(packed.ctypes.data), np.intp(rough.ctypes.data)
+    codes_at, rough_at = np.intp(codes.ctypes.data), np.intp(rough.ctypes.data)
     panels_at = np.intp(panels.ctypes.data)
     for start in range(first, last, group):
         # Customers of whom nothing is known get nothing.
         waiting = 0
         for row in range(start, min(last, start + group)):
-            squares = 0.0
+            squares = largest = 0.0
             for k in range(width):
                 squares += np.float64(customers[row, k]) ** 2
-            if squares != 0.0:
-                for k in range(width):
-                    packed[waiting, k] = customers[row, k]
-                length[waiting] = np.sqrt(squares)
-                who[waiting] = row
-                waiting += 1
+                largest = max(largest, abs(np.float64(customers[row, k])))
+            if squares == 0.0:
+                continue
+            who[waiting] = row
+            length[waiting] = np.sqrt(squares)
+            unit[waiting] = largest / 127 if EIGHTS else 1.0
+            total[waiting] = absolute[waiting] = 0.0
+            # Without codes, if there is no end to them: then everything is looked at.
+            for k in range(width if length[waiting] < np.inf else 0):
+                code = customers[row, k] / unit[waiting]
+                if EIGHTS:
+                    code = np.rint(code)
+                codes[waiting, k] = code
+                total[waiting] += code
+                absolute[waiting] += abs(code)
+            waiting += 1
         for begin in range(0, count, size):
             # |score| <= |customer| |product|: who has n better ones already is done.
             still = 0
             for a in range(waiting):
                 if not (np.float32(length[a] * norms[begin] * GENEROUS) < scores[who[a], -1]):
                     if still < a:
-                        for k in range(width):
-                            packed[still, k] = packed[a, k]
-                        length[still] = length[a]
+                        for k in range(codes.shape[1]):
+                            codes[still, k] = codes[a, k]
                         who[still] = who[a]
+                        length[still] = length[a]
+                        unit[still] = unit[a]
+                        total[still] = total[a]
+                        absolute[still] = absolute[a]
                     still += 1
             waiting = still
             if waiting == 0:
                 break
             end = min(count, begin + size)
             for top in range(0, waiting, ROWS):
-                left = packed_at + 4 * top * width
+                left = codes_at + 4 * top * cells
                 for panel in range(begin // WIDE, (end + WIDE - 1) // WIDE):
-                    right = panels_at + 4 * panel * width * WIDE
-                    tile(left, right, rough_at + 4 * (panel * WIDE - begin), width, size)
+                    right = panels_at + 4 * panel * cells * WIDE
+                    tile(left, right, rough_at + 4 * (panel * WIDE - begin), cells, size)
                 for a in range(top, min(top + ROWS, waiting)):
                     row = who[a]
                     # Rough scores round; whatever may reach the list by that is looked at.
                     bound = length[a] * norms[begin]
+                    scale = unit[a] * units[begin // size]
                     slack = ROUNDING * (width + 8) * bound + UNDERFLOW * width
+                    middle = 0.0
+                    if EIGHTS:
+                        # Half a unit for each code of the customer, and of the product.
+                        slack += 0.5 * (unit[a] * sums[begin // size] + scale * absolute[a])
+                        slack += scale * (2 + width / 64)
+                        middle = MIDDLE * total[a]
                     if not (bound < OVERFLOW):
                         slack = np.inf
-                    least = np.float32(scores[row, -1] - slack)
+                    least = np.float32((scores[row, -1] - slack) / scale + middle)
                     shift = (a - top) * size - begin
                     for segment in range(begin, end, SEGMENT):
                         upto = min(end, segment + SEGMENT)
@@ -248,4 +321,4 @@ def search(  # type: ignore[no-untyped-def]
                                 continue
                             score = exact(customers, row, products, place)
                             insert(ids, scores, row, names[place], score)
-                            least = np.float32(scores[row, -1] - slack)
+                            least = np.float32((scores[row, -1] - slack) / scale + middle)
