@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from personalization_assets.recommendations.models import ALGORITHMS
 from personalization_tests.serving import shop
 from personalization_tests.serving.service import Service, running, settings_of
 
@@ -47,7 +48,7 @@ def test_without_context_a_customer_gets_the_published_list(
     assert first["url"] == f"https://shop.example.com/p/{number}"
 
 
-@pytest.mark.parametrize("algorithm", ["als", "ease", "knn"])
+@pytest.mark.parametrize("algorithm", sorted(ALGORITHMS))
 def test_live_scores_are_those_that_the_lists_were_made_with(
     start: Start, tmp_path: Path, algorithm: str
 ) -> None:
