@@ -131,9 +131,9 @@ def compiled(function: Callable[..., Any]) -> Any:
     None of numba's fast maths: NaN and infinity behave as IEEE 754 says.
     """
     try:
-        return njit(function, nogil=True, cache=True)
+        return njit(function, nogil=True, error_model="numpy", cache=True)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return njit(function, nogil=True)
+        return njit(function, nogil=True, error_model="numpy")
 
 
 def coded(products: Any, block: int) -> tuple[Any, Any, Any]:
@@ -151,7 +151,7 @@ def coded(products: Any, block: int) -> tuple[Any, Any, Any]:
     if not EIGHTS:
         cells = filled.reshape(-1, WIDE, filled.shape[1])
         return np.ascontiguousarray(cells.transpose(0, 2, 1)), units, sums
-    codes = np.empty(filled.shape, dtype=np.uint8)
+    codes: Any = np.empty(filled.shape, dtype=np.uint8)
     for b, start in enumerate(blocks):
         part = filled[start : start + block * WIDE].astype(np.float64)
         units[b] = np.abs(part).max() / 127 or 1.0
@@ -260,7 +260,7 @@ def search(  # type: ignore[no-untyped-def]
                 continue
             who[waiting] = row
             length[waiting] = np.sqrt(squares)
-            unit[waiting] = largest / 127 if EIGHTS else 1.0
+            unit[waiting] = largest / 127 if EIGHTS and length[waiting] < np.inf else 1.0
             total[waiting] = absolute[waiting] = 0.0
             # Without codes, if there is no end to them: then everything is looked at.
             for k in range(width if length[waiting] < np.inf else 0):

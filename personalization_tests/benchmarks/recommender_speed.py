@@ -99,10 +99,11 @@ def compare_lists(name: str, make: Factors, customers: int, sample: int, *args: 
 def lists(args: argparse.Namespace, real: Path | None, folder: Path) -> None:
     rows = []
     for factors in args.factors:
-        size = (args.customers, args.products, factors)
         sample = args.customers if args.full else min(args.sample, args.customers)
-        name = f"made up, {args.products:,} products, {factors} factors"
-        rows.append(compare_lists(name, made_up, args.customers, sample, *size))
+        for spread in args.spread:
+            size = (args.customers, args.products, factors, spread)
+            name = f"made up, {args.products:,} products, {factors} factors, spread {spread}"
+            rows.append(compare_lists(name, made_up, args.customers, sample, *size))
         if real:
             kept = folder / str(factors)
             customers, products = measured(keep_trained, real, kept, factors)[0]
@@ -222,14 +223,22 @@ def _events(folder: Path) -> tuple[Any, str]:
     return con, sql.read_text(encoding="utf-8")
 
 
-def our_matrix(folder: Path) -> Callable[[], tuple[int, float]]:
-    """Work from the table of activity to the weighted matrix, as training does it."""
+def our_matrix(folder: Path, ordered: bool) -> Callable[[], tuple[int, float]]:
+    """Work from the table of activity to the weighted matrix.
+
+    As training does it, which reads pairs in order, or from pairs in any order.
+    """
     from personalization_assets.recommendations import matrix, past
 
     con, statement = _events(folder)
 
     def work() -> tuple[int, float]:
-        made = matrix.to_matrix(past.interactions(con, statement, 60.0)).weights
+        if ordered:
+            pairs = past.interactions(con, statement, 60.0)
+        else:
+            columns = "customer_id, product_id, weight, purchases"
+            pairs = past.frame(con, f"SELECT {columns} FROM ({statement})")
+        made = matrix.to_matrix(pairs).weights
         return made.nnz, float(made.data.sum(dtype=np.float64))
 
     return work
@@ -273,7 +282,8 @@ def matrices(args: argparse.Namespace, folder: Path) -> None:
     measured(activity, folder, args.events)
     found: dict[str, tuple[tuple[int, float], Cost]] = {
         "polars and scipy": measured(plain_matrix, folder),
-        "the room": measured(our_matrix, folder),
+        "the room": measured(our_matrix, folder, True),
+        "the room, pairs in no order": measured(our_matrix, folder, False),
     }
     baseline = found["polars and scipy"][1]
     rows = [
@@ -354,6 +364,9 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--products", type=int, default=100_000)
     parser.add_argument("--factors", type=int, nargs="+", default=[64])
+    parser.add_argument(
+        "--spread", type=float, nargs="+", default=[0.5, 1.0], help="of log norms, made-up products"
+    )
     parser.add_argument("--sample", type=int, default=20_000, help="customers implicit is asked")
     parser.add_argument("--full", action="store_true", help="ask implicit for all customers")
     parser.add_argument("--events", type=int, default=30_000_000)

@@ -10,17 +10,18 @@ import polars as pl
 SEED = 20
 SEEN = 20
 """Products that each customer of the made-up shop has had"""
-SPREAD = 0.5
-"""Of the logarithm of product norms, in the made-up shop"""
 
 
-def made_up(customers: int, products: int, factors: int) -> tuple[Any, Any, Any]:
-    """Factors of products and customers, and what customers have seen, popular products more."""
+def made_up(customers: int, products: int, factors: int, spread: float) -> tuple[Any, Any, Any]:
+    """Factors of products and customers, and what customers have seen, popular products more.
+
+    Directions are random, customers' norms nearly equal, products' log-normal with that spread.
+    """
     from scipy import sparse
 
     chance = np.random.default_rng(SEED)
     right = chance.standard_normal((products, factors), dtype=np.float32)
-    right *= chance.lognormal(0, SPREAD, (products, 1)).astype(np.float32)
+    right *= chance.lognormal(0, spread, (products, 1)).astype(np.float32)
     left = chance.standard_normal((customers, factors), dtype=np.float32)
     seen = (chance.random((customers, SEEN), dtype=np.float32) ** 3 * (products - SEEN)).astype(
         np.int32

@@ -1,5 +1,7 @@
 """The exact search for the best products, against an answer that looks at everything."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -162,18 +164,36 @@ def test_what_does_not_fit_is_refused() -> None:
         topk.best(some, some, 0)
 
 
-def test_where_nothing_can_be_written_the_search_is_compiled_in_memory(tmp_path: Any) -> None:
-    import subprocess
-    import sys
+SCRIPT = """
+import numba.core.caching
+from llvmlite import binding
+import numpy as np
 
-    script = (
-        "import numba.core.caching as c; c.CacheImpl._locator_classes = []\n"
-        "import numpy as np\n"
-        "from personalization_assets.recommendations import topk\n"
-        "topk.SMALL = 0\n"
-        "print(topk.best(np.eye(3, dtype='f4'), np.eye(3, dtype='f4'), 1)[0].ravel().tolist())\n"
-    )
+numba.core.caching.CacheImpl._locator_classes = []
+features = {features}
+if features is not None:
+    binding.get_host_cpu_features = lambda: binding.FeatureMap(features)
+from personalization_assets.recommendations import topk, topk_kernel
+chance = np.random.default_rng(2)
+products = chance.standard_normal((1000, 30), dtype=np.float32)
+products[500:600] = products[:100]
+customers = chance.standard_normal((300, 30), dtype=np.float32)
+answers = []
+for topk.SMALL in (0, 10**12):
+    answers.append(topk.best(products, customers, 10))
+assert topk_kernel.search.stats.cache_path is None or not topk_kernel.search.stats.cache_hits
+print(all(np.array_equal(*pair) for pair in zip(*answers)), topk_kernel.LANES)
+"""
+
+
+@pytest.mark.parametrize(("features", "lanes"), [(None, None), ({}, 4), ({"avx": True}, 8)])
+def test_it_works_without_a_place_for_compiled_code_and_on_lesser_processors(
+    features: Any, lanes: int | None
+) -> None:
+    script = SCRIPT.replace("{features}", repr(features))
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
     )
-    assert done.stdout.strip() == "[0, 1, 2]"
+    same, wide = done.stdout.split()
+    assert same == "True"
+    assert lanes is None or int(wide) == lanes
