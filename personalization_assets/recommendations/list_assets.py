@@ -21,9 +21,8 @@ def exclusions(run: Run) -> pl.DataFrame:
         {"rule": number, **rule.model_dump()}
         for number, rule in enumerate(run.settings.recommendations.exclude, start=1)
     ]
-    return contract_of(Exclusions).conform(
-        pl.DataFrame(rules) if rules else contract_of(Exclusions).empty()
-    )
+    contract = contract_of(Exclusions)
+    return contract.conform(pl.DataFrame(rules)) if rules else contract.empty()
 
 
 @table_asset(

@@ -23,6 +23,9 @@ from personalization_assets.warehouse import exists
 FAVOURITES = 3
 """So many of a customer's categories are looked at."""
 
+MOST_AGAIN = 50
+"""So many products that a customer may buy again are looked at, by weight."""
+
 
 def prepare(
     con: duckdb.DuckDBPyConnection,
@@ -53,7 +56,7 @@ def prepare(
                 as_of=as_of, days=settings.not_bought_days, again=settings.repeat_after_days
             ),
             "list_tired": _tired(con, as_of, settings),
-            "list_again": _AGAIN,
+            "list_again": _AGAIN.format(most=MOST_AGAIN),
             "list_ladders": _LADDERS,
             "list_steps": _STEPS.format(
                 names=", ".join(_STEP_NAMES[what] for _, what in STEPS),
@@ -181,7 +184,7 @@ _AGAIN = """
     INNER JOIN list_products AS c ON i.product_id = c.product_id
     ANTI JOIN list_barred AS b ON p.person = b.person AND c.code = b.code
     WHERE c.repeatable AND c.is_sellable AND i.purchases > 0
-    QUALIFY row_number() OVER (PARTITION BY p.person ORDER BY i.weight DESC, c.code) <= 50
+    QUALIFY row_number() OVER (PARTITION BY p.person ORDER BY i.weight DESC, c.code) <= {most}
     ORDER BY p.person, i.weight DESC, c.code
 """
 
