@@ -92,14 +92,6 @@ class FactorModel:
         own = ranking.own_history(weights, share)
         return ranking.best(top, pairs, n, own, skip, skip_products)
 
-    def alike(self, left: Codes, right: Codes) -> Floats:
-        """The cosine of their factors, see `Model`."""
-        norms = np.linalg.norm(self.product_factors, axis=1)
-        sizes = np.maximum(norms[left] * norms[right], np.float32(1e-12))
-        cosine: Floats = pair_scores(self.product_factors, self.product_factors, left, right)
-        cosine /= sizes
-        return cosine
-
     def similar(self, n: int) -> pl.DataFrame:
         """The nearest products by the cosine of their factors, see `Model`."""
         return ranking.similar_by_cosine(self.product_factors, n)

@@ -48,9 +48,6 @@ class Model(Protocol):
             threads: results do not depend on it
         """
 
-    def alike(self, left: Codes, right: Codes) -> Floats:
-        """How much each left product speaks for the right one beside it, at most 1."""
-
     def similar(self, n: int) -> pl.DataFrame:
         """The n products most like each: `column`, `other`, `score`, best first, never itself."""
 

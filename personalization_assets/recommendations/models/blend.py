@@ -107,21 +107,19 @@ class BlendModel:
         own = ranking.own_history(weights, share)
         return ranking.best(top, pairs, n, own, skip, skip_products)
 
-    def alike(self, left: Codes, right: Codes) -> Floats:
-        """The higher of the two likenesses, see `Model`."""
-        both: Floats = np.maximum(self.factors.alike(left, right), self.items.alike(left, right))
-        return both
-
     def similar(self, n: int) -> pl.DataFrame:
-        """The nearest by neighbours, then by factors, see `Model`."""
-        near = self.items.similar(n).with_columns(pl.col("score") + 1.0)
-        others = self.factors.similar(2 * n).join(near, on=["column", "other"], how="anti")
+        """The mean of both likenesses, each product's nearest neighbour counting 1, see `Model`."""
+        pair = ["column", "other"]
+        near = self.items.similar(2 * n).with_columns(
+            pl.col("score") / pl.col("score").max().over("column")
+        )
+        both = near.join(self.factors.similar(2 * n), on=pair, how="full", coalesce=True)
+        score = (pl.col("score").fill_null(0) + pl.col("score_right").fill_null(0)) / 2
         return (
-            pl.concat([near, others])
+            both.select(*pair, score=score)
             .sort("column", "score", "other", descending=[False, True, False])
             .group_by("column", maintain_order=True)
             .head(n)
-            .with_columns(pl.col("score") / 2)
         )
 
     def rows(self) -> pl.DataFrame:

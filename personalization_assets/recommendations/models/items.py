@@ -65,13 +65,6 @@ class ItemModel:
         own = ranking.own_history(weights, share)
         return ranking.best(top, pairs, n, own, skip, skip_products)
 
-    def alike(self, left: Codes, right: Codes) -> Floats:
-        """The weight from left to right, over the largest to right from any, see `Model`."""
-        highest = np.maximum(self.weights.max(axis=0).toarray().ravel(), np.float32(1e-12))
-        values = np.asarray(self.weights[left, right]).ravel()
-        share: Floats = (values / highest[right]).astype(np.float32)
-        return share
-
     def similar(self, n: int) -> pl.DataFrame:
         """The products each speaks for most, see `Model`."""
         rows = np.repeat(np.arange(len(self.products)), np.diff(self.weights.indptr))
