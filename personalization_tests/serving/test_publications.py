@@ -121,7 +121,7 @@ def test_the_file_of_the_last_publication_is_closed_when_nobody_uses_it(tmp_path
             wait_for(lambda wanted=version: ready(service)["model_version"] == wanted)
             service.get("/v1/customers/c_0042/profile")
         gc.collect()
-        assert open_files() == [str(place)]
+        wait_for(lambda: open_files() == [str(place)])
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "lacking"])
