@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from personalization_assets.recommendations.matrix import Codes, Floats
 
-SMALL = 20_000_000
+SMALL = 50_000_000
 """Up to so many multiplications plain numpy is done before numba is even loaded"""
 
 BLOCK = 64 * 1024
