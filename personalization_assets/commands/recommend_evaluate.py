@@ -7,6 +7,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from personalization_assets.commands.wide import wide_console
+
 if TYPE_CHECKING:
     from personalization_assets.recommendations.files import Result
 
@@ -105,8 +107,7 @@ def evaluate(
 def _print(results: "list[Result]", target: str, k: int) -> None:
     from personalization_assets.recommendations.files import rows_of
 
-    # a pipe is as wide as the table
-    console = Console(width=None if Console().is_terminal else 120)
+    console = wide_console()
     users = len(results[0].scores["ndcg", k])
     what = "items new to the user" if target == "new" else "all items"
     table = Table(

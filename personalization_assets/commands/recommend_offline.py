@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from personalization_assets.commands.wide import wide_console
 from personalization_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ def offline(file: Path | None, warehouse: Path | None) -> None:
     A version whose support is well below 100 % would have shown much that no mail did: its rate
     speaks of a part of its lists.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from personalization_assets.settings import load_settings
@@ -72,7 +72,7 @@ def offline(file: Path | None, warehouse: Path | None) -> None:
             "No place of a mail counts yet: mails have to be out for feedback.click_days, and the "
             "provider's events have to name them (send_id). docs/feedback.md says how."
         )
-    Console().print(grid)
+    wide_console().print(grid)
 
 
 def judged(

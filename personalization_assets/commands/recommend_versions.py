@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from personalization_assets.commands.wide import wide_console
 from personalization_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def versions(file: Path | None, warehouse: Path | None, limit: int) -> None:
     settings = _load(file, warehouse)
     history, kept = _read(settings)
     promoted = promoted_version(read_promotions(_promotions_file(settings)))
-    console = Console()
+    console = wide_console()
     _print_versions(history, kept, promoted, limit, console)
     current = history.models.filter("is_current")["model_version"].to_list()
     if promoted and promoted not in current:
