@@ -150,10 +150,17 @@ WATCHED = tuple(
             "als_model",
             "als_factors",
             "top_products",
+            "similar_products",
+            "training_data",
             "evaluation",
         ],
-        "emails": ["suppressions", "audience", "batches", "deliveries"],
-        "feedback": ["attribution", "performance"],
+        "emails": ["suppressions", "audience", "batches", "deliveries", "shown_products"],
+        "feedback": [
+            "attribution",
+            "performance",
+            "recommendation_outcomes",
+            "recommendation_performance",
+        ],
     }.items()
     for table in names
 )

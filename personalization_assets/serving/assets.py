@@ -65,6 +65,7 @@ def customer_products(run: Run) -> Query:
         dg.AssetKey(["profiles", "golden_profiles"]),
         dg.AssetKey(["profiles", "maturity"]),
         dg.AssetKey(["recommendations", "top_products"]),
+        dg.AssetKey(["recommendations", "similar_products"]),
         dg.AssetKey(["serving", "customer_products"]),
         dg.AssetKey(["emails", "deliveries"]),
         dg.AssetKey(["feedback", "performance"]),
