@@ -28,7 +28,7 @@ class ServingSettings(BaseModel):
         description="A live list that takes longer gives way to the published one; 0: never live",
     )
     scoring_threads: int = Field(
-        default=2, ge=1, le=64, description="Live lists that are made at the same time, per worker"
+        default=1, ge=1, le=64, description="Live lists that are made at the same time, per worker"
     )
     scoring_queue: int = Field(
         default=16,

@@ -292,15 +292,22 @@ async def closed_loop(client: Client, clients: int, seconds: float) -> None:
     await asyncio.gather(*(one() for _ in range(clients)))
 
 
+async def steady(client: Client, rate: float, seconds: float) -> float:
+    """Open connections and warm up on both sides, then measure; gives the seconds measured."""
+    await closed_loop(client, CLIENTS, 0.5)
+    client.outcome = Outcome()
+    started = time.perf_counter()
+    await (open_loop(client, rate, seconds) if rate else closed_loop(client, CLIENTS, seconds))
+    return time.perf_counter() - started
+
+
 def generate(out: Any, mixed: bool, rate: float, seconds: float, *about: Any) -> None:
     """The load generator: runs in a process of its own and sends what it saw."""
     import uvloop
 
     client = Client(*about, mixed=mixed, seed=1)
-    loop = open_loop(client, rate, seconds) if rate else closed_loop(client, CLIENTS, seconds)
-    started = time.perf_counter()
-    uvloop.run(loop)
-    client.outcome.seconds = time.perf_counter() - started
+    seconds = uvloop.run(steady(client, rate, seconds))
+    client.outcome.seconds = seconds
     out.send(client.outcome)
 
 
@@ -338,6 +345,7 @@ def main() -> None:
     args = parser.parse_args()
     with scratch() as folder:
         first, second = publications(folder, args.customers, args.products)
+        os.sync()  # what was just written must not be on its way to the disk while we measure
         size = first.stat().st_size / 1e6
         first.replace(folder / "serving.duckdb")
         with service(folder) as (process, key):
