@@ -69,8 +69,7 @@ def implicit_lists(make: Factors, sample: int, threads: int, *args: Any) -> Call
 
     def work() -> Any:
         with threadpool_limits(threads, "blas"):
-            ids, _ = model.recommend(first, known, N=LIST, filter_already_liked_items=True)
-        return ids
+            return model.recommend(first, known, N=LIST, filter_already_liked_items=True)[0]
 
     return work
 
@@ -153,6 +152,7 @@ def fitted(matrix: Any, factors: int) -> Any:
 def our_training(make: Callable[..., Any], factors: int, *args: Any) -> Callable[[], None]:
     """Work that trains as the room does, weighing and starting factors included."""
     matrix = make(*args)
+    implicit_model(matrix, factors, SEED)  # loads libraries before time is taken
 
     def work() -> None:
         fitted(matrix, factors)
@@ -236,10 +236,10 @@ def our_matrix(folder: Path, ordered: bool) -> Callable[[], tuple[int, float]]:
     con, statement = _events(folder)
 
     def work() -> tuple[int, float]:
+        columns = "customer_id, product_id, weight, purchases"
         if ordered:
             pairs = past.interactions(con, statement, 60.0)
         else:
-            columns = "customer_id, product_id, weight, purchases"
             pairs = past.frame(con, f"SELECT {columns} FROM ({statement})")
         made = matrix.to_matrix(pairs).weights
         return made.nnz, float(made.data.sum(dtype=np.float64))
