@@ -266,16 +266,14 @@ def plain_matrix(folder: Path) -> Callable[[], tuple[int, float]]:
             )
             .group_by("customer_id", "product_id")
             .agg(pl.col("weight").sum())
-            .with_columns(pl.col("customer_id", "product_id").rank("dense").cast(pl.Int32) - 1)
             .collect()
         )
-        coo = sparse.coo_matrix(
-            (
-                pairs["weight"].cast(pl.Float32).to_numpy(),
-                (pairs["customer_id"].to_numpy(), pairs["product_id"].to_numpy()),
-            )
+        rows, columns = (
+            pairs[key].cast(pl.Enum(pairs[key].unique().sort())).to_physical().to_numpy()
+            for key in ("customer_id", "product_id")
         )
-        made = coo.tocsr()
+        values = pairs["weight"].cast(pl.Float32).to_numpy()
+        made = sparse.coo_matrix((values, (rows, columns))).tocsr()
         return made.nnz, float(made.data.sum(dtype=np.float64))
 
     return work
