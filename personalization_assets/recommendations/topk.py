@@ -136,7 +136,7 @@ def _large(
             skip_start, skip_column, ids, scores,
         )  # fmt: skip
 
-    workers = threads or len(os.sched_getaffinity(0))
+    workers = threads or os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(task, range(0, len(customers), TASK)))
 
