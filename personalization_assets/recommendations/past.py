@@ -55,15 +55,17 @@ def interactions(
     half_life_days: float,
     before: dt.date | None = None,
 ) -> pl.DataFrame:
-    """`customer_id, product_id, weight, purchases` before a day (all up to as_of without one)."""
+    """`customer_id, product_id, weight, purchases` before a day (all up to as_of without one).
+
+    In no promised order: whoever makes a matrix of them sorts them anyway.
+    """
     changed: dict[str, Any] = {"recommendations__half_life_days": half_life_days}
     if before:
         changed["as_of"] = dt.datetime.combine(before, dt.time()) - dt.timedelta(microseconds=1)
     with variables(con, changed):
         return frame(
             con,
-            f"SELECT customer_id, product_id, weight, purchases FROM ({statement})"
-            " ORDER BY customer_id, product_id",
+            f"SELECT customer_id, product_id, weight, purchases FROM ({statement})",
         )
 
 

@@ -3,14 +3,15 @@
 One file, since numba compiles anew when the file has changed and looks at no other.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from personalization_assets.recommendations.compiling import compiled
 
 _FEATURES = binding.get_host_cpu_features()
 
@@ -123,17 +124,6 @@ def _instructions(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             score = builder.sitofp(total, result) if EIGHTS else total
             builder.store(score, at(out, place, result), align=4)
     return context.get_dummy_value()
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """The function compiled without the interpreter's lock, kept on disk where that is possible.
-
-    None of numba's fast maths: NaN and infinity behave as IEEE 754 says.
-    """
-    try:
-        return njit(function, nogil=True, error_model="numpy", cache=True)
-    except RuntimeError:  # neither the package's folder nor the user's cache can be written
-        return njit(function, nogil=True, error_model="numpy")
 
 
 def coded(products: Any, block: int) -> tuple[Any, Any, Any]:

@@ -43,6 +43,7 @@ def history(versions: int = 4, promoted: int | None = None, reason: str | None =
         {
             "model_version": version(n), "number": n,
             "trained_as_of": dt.datetime(2026, 1, 1) + dt.timedelta(days=n),
+            "settings_hash": "0" * 12,
             "algorithm": "ease", "recipe": "{}", "half_life_days": 60.0, "customers": 1234,
             "products": 567, "interactions": 8901, "window_start": dt.date(2025, 1, 1),
             "window_end": dt.date(2026, 1, 1), "metric": "ndcg@10 new", "metric_value": 0.1234,

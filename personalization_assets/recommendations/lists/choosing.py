@@ -20,8 +20,8 @@ where a candidate is not among the nearest of what is listed).
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from personalization_assets.recommendations.compiling import compiled
 from personalization_assets.recommendations.lists.arrays import Lists, People, Rules, Shop
 
 STEPS = (
@@ -59,7 +59,7 @@ fits must end where a single brand is nearly the whole shop."""
 _STEPS = len(STEPS)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def choose(shop: Shop, people: People, rules: Rules) -> Lists:
     """Fill the lists of a batch. Nobody's list depends on who else is in the batch."""
     rows, length = len(people.spread), rules.length
@@ -156,7 +156,7 @@ def choose(shop: Shop, people: People, rules: Rules) -> Lists:
     )
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _relevance(shop: Shop, people: People, rules: Rules, row: int) -> Any:
     """Scores of the model's candidates from 0 to 1, and more in categories said to be liked."""
     first, last = people.model_start[row], people.model_start[row + 1]
@@ -172,7 +172,7 @@ def _relevance(shop: Shop, people: People, rules: Rules, row: int) -> Any:
     return relevance
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _repeats(people: People, row: int) -> Any:
     """For each of the model's candidates its score among what is to be bought again, else 0."""
     first, last = people.model_start[row], people.model_start[row + 1]
@@ -184,7 +184,7 @@ def _repeats(people: People, row: int) -> Any:
     return scores
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _best_candidate(
     shop: Shop, people: People, rules: Rules, row: int, listed: Any, free: bool,
     relevance: Any, likeness: Any, repeats: Any, may_repeat: bool,
@@ -202,7 +202,7 @@ def _best_candidate(
     return best
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _again(
     shop: Shop, people: People, rules: Rules, row: int, listed: Any, free: bool,
     start: int,
@@ -215,7 +215,7 @@ def _again(
     return -1, 0.0, people.again_start[row + 1]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _down_the_ladders(
     shop: Shop, people: People, rules: Rules, row: int, listed: Any, free: bool,
     next_rung: Any, first_step: int, last_step: int,
@@ -241,7 +241,7 @@ def _down_the_ladders(
     return -1, 0, 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _fits(
     shop: Shop, people: People, rules: Rules, row: int, listed: Any, free: bool,
     product: int,
@@ -264,7 +264,7 @@ def _fits(
     return bool(_place(people.barred_product, people.barred_start, row, product) < 0)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _mark(shop: Shop, product: int, near: Any, on: bool) -> None:
     """Write the model's similarities of a product into an array over products, or wipe them."""
     if len(shop.alike_other):
@@ -272,7 +272,7 @@ def _mark(shop: Shop, product: int, near: Any, on: bool) -> None:
             near[shop.alike_other[i]] = shop.alike_score[i] if on else np.float32(0)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _update(shop: Shop, people: People, row: int, listed: int, near: Any, likeness: Any) -> None:
     """Raise the candidates' likeness to what is listed by that to a new entry, 0 to 1."""
     first = people.model_start[row]
@@ -293,7 +293,7 @@ def _update(shop: Shop, people: People, row: int, listed: int, near: Any, likene
             likeness[i] = max(likeness[i], total / known)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _heaviest(people: People, row: int) -> Any:
     """The customer's products of the largest weights, largest first, at most `LOOK_BACK`."""
     first, last = people.pair_start[row], people.pair_start[row + 1]
@@ -312,7 +312,7 @@ def _heaviest(people: People, row: int) -> Any:
     return people.pair_product[places]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _because(people: People, row: int, product: int, near: Any, heaviest: Any) -> int:
     """The product itself where the customer had to do with it, else what is most like it."""
     if _place(people.pair_product, people.pair_start, row, product) >= 0:
@@ -324,7 +324,7 @@ def _because(people: People, row: int, product: int, near: Any, heaviest: Any) -
     return nearest
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def _place(values: Any, starts: Any, row: int, value: int) -> int:
     """Where a value is in a row of sorted values, -1 if it is not there."""
     low, high = starts[row], starts[row + 1]

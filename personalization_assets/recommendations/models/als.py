@@ -60,7 +60,9 @@ class FactorModel:
 
     def scores(self, weights: Any) -> Floats:
         """Scores of all products for customers folded in, see `Model`."""
-        scored: Floats = self.fold_in(weights, threads=1) @ self.ranked.T
+        one = weights.shape[0] == 1
+        factors = self._fold_in_one(weights) if one else self.fold_in(weights, threads=1)
+        scored: Floats = factors @ self.ranked.T
         return scored
 
     def best(
@@ -108,6 +110,27 @@ class FactorModel:
             factors: Floats = solver.recalculate_user(np.arange(weighed.shape[0]), weighed)
         factors[np.diff(weighed.indptr) == 0] = 0
         return factors
+
+    def _fold_in_one(self, weights: Any) -> Floats:
+        """What `fold_in` gives for one customer, but for rounding, some twenty times as fast: a
+        service asks for one at a time, and most of the work is the same for all of them.
+        """
+        weighed = confidence(weights, self.recipe["alpha"], self.recipe["damping"], self.scale)
+        known = self.product_factors[weighed.indices]
+        if not len(known):
+            return np.zeros((1, known.shape[1]), dtype=np.float32)
+        left = self._gram + (known.T * (weighed.data - 1)) @ known
+        factors: Floats = np.linalg.solve(left, known.T @ weighed.data)[None, :]
+        return factors.astype(np.float32)
+
+    @cached_property
+    def _gram(self) -> Floats:
+        """What every customer's equations have in common: products' factors and the penalty."""
+        penalty = self.recipe["regularization"] * self.recipe["alpha"]
+        with one_blas_thread():
+            gram: Floats = self.product_factors.T @ self.product_factors
+        gram[np.diag_indices(len(gram))] += np.float32(penalty)
+        return gram
 
     def rows(self) -> pl.DataFrame:
         """`side, key, factors, neighbours, scale, boost`, a row per customer and product."""

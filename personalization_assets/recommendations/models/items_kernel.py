@@ -5,10 +5,11 @@ may at once.
 """
 
 import numpy as np
-from numba import njit
+
+from personalization_assets.recommendations.compiling import compiled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add(  # type: ignore[no-untyped-def]
     row, known_start, known_column, known_value,
     weight_start, weight_column, weight_value, total, seen, touched,
@@ -27,7 +28,7 @@ def _add(  # type: ignore[no-untyped-def]
     return count
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def best_of_rows(  # type: ignore[no-untyped-def]
     start, stop, known_start, known_column, known_value,
     weight_start, weight_column, weight_value,
@@ -68,7 +69,7 @@ def best_of_rows(  # type: ignore[no-untyped-def]
             ids[row, place] = column
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def scores_of_pairs(  # type: ignore[no-untyped-def]
     start, stop, known_start, known_column, known_value,
     weight_start, weight_column, weight_value, products,
