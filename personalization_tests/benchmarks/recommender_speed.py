@@ -226,22 +226,14 @@ def _events(folder: Path) -> tuple[Any, str]:
     return con, sql.read_text(encoding="utf-8")
 
 
-def our_matrix(folder: Path, ordered: bool) -> Callable[[], tuple[int, float]]:
-    """Work from the table of activity to the weighted matrix.
-
-    As training does it, which reads pairs in order, or from pairs in any order.
-    """
+def our_matrix(folder: Path) -> Callable[[], tuple[int, float]]:
+    """Work from the table of activity to the weighted matrix, as training does it."""
     from personalization_assets.recommendations import matrix, past
 
     con, statement = _events(folder)
 
     def work() -> tuple[int, float]:
-        columns = "customer_id, product_id, weight, purchases"
-        if ordered:
-            pairs = past.interactions(con, statement, 60.0)
-        else:
-            pairs = past.frame(con, f"SELECT {columns} FROM ({statement})")
-        made = matrix.to_matrix(pairs).weights
+        made = matrix.to_matrix(past.interactions(con, statement, 60.0)).weights
         return made.nnz, float(made.data.sum(dtype=np.float64))
 
     return work
@@ -283,8 +275,7 @@ def matrices(args: argparse.Namespace, folder: Path) -> None:
     measured(activity, folder, args.events)
     found: dict[str, tuple[tuple[int, float], Cost]] = {
         "polars and scipy": measured(plain_matrix, folder),
-        "the room": measured(our_matrix, folder, True),
-        "the room, pairs in no order": measured(our_matrix, folder, False),
+        "the room": measured(our_matrix, folder),
     }
     baseline = found["polars and scipy"][1]
     rows = [
