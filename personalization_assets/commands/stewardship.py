@@ -131,10 +131,11 @@ def review(
 ) -> None:
     """Decide on doubtful pairs, on a page that only this computer can open."""
     from personalization_assets.commands.evidence_tables import print_queue
-    from personalization_assets.identity.stewardship.decision_log import os_user, standing
+    from personalization_assets.identity.stewardship.decision_log import standing
     from personalization_assets.identity.stewardship.evidence_page import write_page
     from personalization_assets.identity.stewardship.review_page import export_page
     from personalization_assets.identity.stewardship.review_queue import Queue, read_queue
+    from personalization_assets.kept_by_hand import os_user
     from personalization_assets.warehouse import reading
 
     settings = _load(file, warehouse)
@@ -321,7 +322,8 @@ def split(
 def _record(
     settings: "Settings", verdicts: "Verdicts", author: str | None, reason: str | None
 ) -> None:
-    from personalization_assets.identity.stewardship.decision_log import group_of, os_user, record
+    from personalization_assets.identity.stewardship.decision_log import group_of, record
+    from personalization_assets.kept_by_hand import os_user
 
     path = _decisions_file(settings)
     ids = record(path, verdicts, author or os_user(), reason)

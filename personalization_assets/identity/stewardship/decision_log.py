@@ -3,16 +3,7 @@
 A decision is never deleted. Withdrawing fills in `withdrawn_at`; the row stays as history.
 """
 
-import csv
-import datetime as dt
-import fcntl
-import getpass
-import io
-import os
 import secrets
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +12,7 @@ import polars as pl
 
 from personalization_assets.errors import UserError
 from personalization_assets.identity.decisions import COLUMNS, read_decisions
+from personalization_assets.kept_by_hand import locked, now, read_rows, write_rows
 
 FILE = "identity_decisions.csv"
 SEPARATOR = "."
@@ -43,14 +35,6 @@ class Verdicts:
     rows: tuple[tuple[Key, Key, Verdict], ...]
 
 
-def os_user() -> str:
-    """Who is logged in; `unknown` where the system does not say."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
-
-
 def record(path: Path, verdicts: Verdicts, author: str, reason: str | None) -> list[str]:
     """Append the verdicts to the file and return their decision ids.
 
@@ -63,14 +47,14 @@ def record(path: Path, verdicts: Verdicts, author: str, reason: str | None) -> l
     stem = f"{verdicts.kind}-{secrets.token_hex(4)}"
     many = len(verdicts.rows) > 1
     ids = [f"{stem}{SEPARATOR}{i}" if many else stem for i in range(1, len(verdicts.rows) + 1)]
-    with _locked(path):
+    with locked(path):
         columns, rows = _read(path)
-        now = _now()
+        at = now()
         for name, (one, other, verdict) in zip(ids, verdicts.rows, strict=True):
             left, right = sorted([one, other])
-            values = (name, *left, *right, verdict, author, now, reason or "", "")
+            values = (name, *left, *right, verdict, author, at, reason or "", "")
             rows.append(dict(zip(COLUMNS, values, strict=True)))
-        _write(path, columns, rows)
+        write_rows(path, columns, rows)
     return ids
 
 
@@ -82,7 +66,7 @@ def withdraw(path: Path, name: str) -> list[str]:
     Raises:
         UserError: no decision has that id, or all of them were withdrawn before.
     """
-    with _locked(path):
+    with locked(path):
         columns, rows = _read(path)
         meant = [r for r in rows if _belongs(r["decision_id"], name)]
         if not meant:
@@ -93,10 +77,10 @@ def withdraw(path: Path, name: str) -> list[str]:
         standing = [r for r in meant if not (r.get("withdrawn_at") or "").strip()]
         if not standing:
             raise UserError(f"Decision {name} in {path.name} was withdrawn before: nothing to do.")
-        now = _now()
+        at = now()
         for row in standing:
-            row["withdrawn_at"] = now
-        _write(path, columns, rows)
+            row["withdrawn_at"] = at
+        write_rows(path, columns, rows)
     return [row["decision_id"].strip() for row in standing]
 
 
@@ -134,43 +118,7 @@ def _belongs(decision_id: str, name: str) -> bool:
     return found == name or found.startswith(name + SEPARATOR)
 
 
-def _now() -> str:
-    """UTC to the microsecond, so that of two verdicts on one pair it is clear which is later."""
-    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock beside the file: a second writer waits, so that no row is lost."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.with_name(path.name + ".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror}): make it and its folder writable."
-        ) from error
-
-
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Columns and rows as they are, also columns of the user's own."""
     read_decisions(path)  # a file with a mistake is not written over
-    text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    rows = [{k: v or "" for k, v in row.items() if k is not None} for row in reader]
-    columns = list(reader.fieldnames or ())
-    return columns + [c for c in COLUMNS if c not in columns], rows
-
-
-def _write(path: Path, columns: Sequence[str], rows: Sequence[dict[str, str]]) -> None:
-    fresh = path.with_name(path.name + ".tmp")
-    with fresh.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        file.flush()
-        os.fsync(file.fileno())
-    if path.exists():
-        shutil.copymode(path, fresh)
-    fresh.replace(path)
+    return read_rows(path, COLUMNS)
