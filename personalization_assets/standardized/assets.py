@@ -8,22 +8,11 @@ from personalization_assets.contracts import Contract, contract_of
 from personalization_assets.sources.config import SourcesConfig
 from personalization_assets.standardized import contracts, quarantine
 from personalization_assets.standardized.entities import Lookups
+from personalization_assets.standardized.in_force import MODELS
 from personalization_assets.standardized.intake import take_in
 from personalization_assets.standardized.normalise.labels import spellings
 from personalization_assets.standardized.spellings import load_spellings
 from personalization_assets.tables import Query, Run, table_asset
-
-MODELS: tuple[type[DataFrameModel], ...] = (
-    contracts.CrmContacts,
-    contracts.LoyaltyMembers,
-    contracts.Products,
-    contracts.Preferences,
-    contracts.WebEvents,
-    contracts.Orders,
-    contracts.OrderLines,
-    contracts.EmailEvents,
-    contracts.SocialActivity,
-)
 
 LOOKS_UP = {
     "order_lines": "standardized/orders",

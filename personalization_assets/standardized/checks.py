@@ -5,7 +5,7 @@ import dagster as dg
 from personalization_assets.contracts import contract_of
 from personalization_assets.sources.config import SourcesConfig
 from personalization_assets.sources.feeds import feed_rows
-from personalization_assets.standardized.assets import MODELS
+from personalization_assets.standardized.in_force import MODELS
 from personalization_assets.warehouse import Warehouse, exists
 
 ROOM = "standardized"

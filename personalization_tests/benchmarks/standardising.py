@@ -95,8 +95,8 @@ RAW = {"crm_contacts": contacts, "web_events": web_events}
 def _parts(table: str, rows: int) -> tuple[pl.DataFrame, Any, Callable[[pl.DataFrame], Any]]:
     """Raw rows, the contract, and the function that standardises them as the room does."""
     from personalization_assets.contracts import contract_of
-    from personalization_assets.standardized.assets import MODELS
     from personalization_assets.standardized.entities import SourceContext, standardise
+    from personalization_assets.standardized.in_force import MODELS
     from personalization_assets.standardized.intake import CHUNKED
     from personalization_assets.standardized.settings import StandardizedSettings
 

@@ -8,7 +8,7 @@ import pytest
 
 from personalization_assets.contracts import contract_of
 from personalization_assets.sources import platform
-from personalization_assets.standardized.assets import MODELS
+from personalization_assets.standardized.in_force import MODELS
 from personalization_assets.standardized.contracts import WebEvents
 from personalization_assets.standardized.entities import (
     READERS,

@@ -1,9 +1,13 @@
 """What every standardized table shares: where a row came from, and what was odd about it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandera.polars as pa
 import polars as pl
+
+from personalization_assets.contracts import frame_rule
+from personalization_assets.contracts.predicates import AtLeastOne, InOrder, NotFlagged
 
 CONTRACT_VERSION = 1
 REJECT_LIMIT = 0.2
@@ -40,15 +44,19 @@ def flag_rule(name: str, words: str) -> Any:
     """A rule that the standardiser judges, because it needs more than the row itself.
 
     The standardiser writes `name` into the row's `_flags`: a date after the run (which no contract
-    can know), a value it set to null because it could not be understood. Give it to a class
-    attribute of the model itself; Pandera forgets the name of an inherited one.
+    can know), a value it set to null because it could not be understood.
     """
+    return frame_rule(name, words, NotFlagged(name))
 
-    def no_such_flag(cls: type, data: pa.PolarsData) -> pl.LazyFrame:
-        return data.lazyframe.select(~pl.col("_flags").list.contains(pl.lit(name)))
 
-    no_such_flag.__name__ = name.replace(".", "_")
-    return pa.dataframe_check(name=name, description=words)(no_such_flag)
+def at_least_one(name: str, columns: Sequence[str], words: str) -> Any:
+    """One of these columns is filled."""
+    return frame_rule(name, words, AtLeastOne(tuple(columns)))
+
+
+def in_order(name: str, first: str, second: str, words: str) -> Any:
+    """The first time or number is not above the second; either may be empty."""
+    return frame_rule(name, words, InOrder(first, second))
 
 
 def not_in_the_future(column: str) -> Any:

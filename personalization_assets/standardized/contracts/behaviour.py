@@ -11,6 +11,7 @@ from personalization_assets.standardized.contracts.base import (
     MONEY_LIMIT,
     QUANTITY_LIMIT,
     StandardizedRow,
+    at_least_one,
     contract_metadata,
     fresh_rate,
     has_rate,
@@ -105,15 +106,12 @@ class WebEvents(StandardizedRow):
     currency_no_rate = has_rate()
     country_unknown = known("country", "a country")
 
-    @pa.dataframe_check(
-        name="visitor.required", description="An event names a device, an account or a session"
+    # An event of nobody can never be joined to a person; it still counts as traffic.
+    visitor_required = at_least_one(
+        "visitor.required",
+        ["device_id", "account_key", "session_id"],
+        "An event names a device, an account or a session",
     )
-    @classmethod
-    def visitor_required(cls, data: pa.PolarsData) -> pl.LazyFrame:
-        """An event of nobody can never be joined to a person; it still counts as traffic."""
-        return data.lazyframe.select(
-            pl.any_horizontal(pl.col("device_id", "account_key", "session_id").is_not_null())
-        )
 
     row_unreadable = readable_row()
 

@@ -9,8 +9,10 @@ from personalization_assets.standardized.contracts.base import (
     LANGUAGE_PATTERN,
     PHONE_PATTERN,
     StandardizedRow,
+    at_least_one,
     born_in_range,
     contract_metadata,
+    in_order,
     known,
     not_in_the_future,
     readable_row,
@@ -77,30 +79,19 @@ class CrmContacts(StandardizedRow):
     created_at_future = not_in_the_future("created_at")
     updated_at_future = not_in_the_future("updated_at")
 
-    @pa.dataframe_check(
-        name="contact.reachable",
-        description="A contact has at least one of name, e-mail, phone or account",
+    # Nothing downstream can use a contact that names nobody.
+    contact_reachable = at_least_one(
+        "contact.reachable",
+        ["given_name", "family_name", "full_name", "email", "phone", "account_key"],
+        "A contact has at least one of name, e-mail, phone or account",
     )
-    @classmethod
-    def contact_reachable(cls, data: pa.PolarsData) -> pl.LazyFrame:
-        """Nothing downstream can use a contact that names nobody."""
-        return data.lazyframe.select(
-            pl.any_horizontal(
-                pl.col(
-                    "given_name", "family_name", "full_name", "email", "phone", "account_key"
-                ).is_not_null()
-            )
-        )
-
-    @pa.dataframe_check(
-        name="updated_at.order", description="A contact is not updated before it was made"
+    # A clock or a column mapping is wrong somewhere; the row is still usable.
+    updated_after_created = in_order(
+        "updated_at.order",
+        "created_at",
+        "updated_at",
+        "A contact is not updated before it was made",
     )
-    @classmethod
-    def updated_after_created(cls, data: pa.PolarsData) -> pl.LazyFrame:
-        """A clock or a column mapping is wrong somewhere; the row is still usable."""
-        return data.lazyframe.select(
-            (pl.col("updated_at") >= pl.col("created_at")).fill_null(value=True)
-        )
 
     row_unreadable = readable_row()
 

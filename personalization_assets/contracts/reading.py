@@ -1,0 +1,162 @@
+"""A Pandera model as a contract.
+
+Pandera's built-in checks become predicates, so that the same rule can be asked of a frame, of
+DuckDB and of a single record. A check of a whole row is declared with `frame_rule`. Checks written
+in Python work too: Pandera judges them, on frames only.
+"""
+
+from functools import cache
+from typing import Any, cast
+
+import pandera.polars as pa
+import polars as pl
+
+from personalization_assets.contracts import predicates
+from personalization_assets.contracts.contract import (
+    UNIQUE_KEY,
+    Column,
+    Contract,
+    Rule,
+    Severity,
+    duckdb_type,
+    required,
+)
+from personalization_assets.contracts.predicates import Predicate
+
+RULE_NAMES = {
+    "not_nullable": "required",
+    "str_matches": "pattern",
+    "isin": "known",
+    "greater_than": "range",
+    "greater_than_or_equal_to": "range",
+    "less_than": "range",
+    "less_than_or_equal_to": "range",
+    "in_range": "range",
+    "str_length": "length",
+}
+
+PREDICATE = "predicate"
+"""Where a check of a whole row keeps its condition, among its statistics."""
+
+
+def frame_rule(name: str, words: str, predicate: Predicate) -> Any:
+    """A rule about a whole row, for a class attribute of a Pandera model.
+
+    Give it to an attribute of the model itself; Pandera forgets the name of an inherited one.
+    """
+
+    def holds(cls: type, data: pa.PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(predicate.polars().fill_null(value=True))
+
+    holds.__name__ = name.replace(".", "_")
+    check = pa.dataframe_check(name=name, description=words, statistics={PREDICATE: predicate})
+    return check(holds)
+
+
+@cache
+def contract_of(model: type[pa.DataFrameModel]) -> Contract:
+    """Read a Pandera model into a `Contract`.
+
+    `Config.metadata` holds room, key, grain, version, owner, pii, warnings (rules that only flag)
+    and reject_limit (share of rejected rows above which nothing is published).
+
+    Raises:
+        ValueError: two checks of one column go by one name and do not make one rule.
+    """
+    schema = model.to_schema()
+    about: dict[str, Any] = dict(model.Config.metadata or {})
+    warnings = set(about.get("warnings", ()))
+    columns: list[Column] = []
+    rules: list[Rule] = []
+    for name, spec in schema.columns.items():
+        dtype = cast(pl.DataType, spec.dtype.type)
+        if isinstance(dtype, type):
+            dtype = dtype()
+        more = spec.metadata or {}
+        columns.append(
+            Column(
+                name=name,
+                dtype=dtype,
+                duckdb_type=duckdb_type(dtype),
+                nullable=bool(spec.nullable),
+                description=spec.description or "",
+                unit=more.get("unit"),
+                renamed_from=more.get("renamed_from"),
+            )
+        )
+        if not spec.nullable:
+            structural = not about.get("reject_limit") or name == "source" or name.startswith("_")
+            rules.append(required(name, structural))
+        rules += _column_rules(name, spec.checks, warnings)
+    for check in schema.checks:
+        predicate = (check.statistics or {}).get(PREDICATE)
+        words = check.description or check.error or check.name.replace("_", " ")
+        rules.append(
+            Rule(
+                check.name,
+                _severity(check.name, warnings),
+                words,
+                sql=predicate.sql() if predicate else "",
+                predicate=predicate,
+            )
+        )
+    if about.get("key"):
+        rules.append(Rule(UNIQUE_KEY, "error", f"one row per {', '.join(about['key'])}"))
+    # Rules that the standardiser raises itself (failed casts) are declared by name, so that each
+    # of them has its own check and history.
+    for name, words in dict(about.get("reported", {})).items():
+        rules.append(Rule(name, _severity(name, warnings), words, name.split(".")[0]))
+    return Contract(
+        room=about["room"],
+        table=model.Config.name or model.__name__.lower(),
+        description=" ".join((model.__doc__ or "").split()),
+        grain=about.get("grain", ""),
+        key=tuple(about.get("key", ())),
+        version=int(about.get("version", 1)),
+        owner=about.get("owner", "team:data"),
+        pii=bool(about.get("pii", False)),
+        reject_limit=float(about.get("reject_limit", 0.0)),
+        columns=tuple(columns),
+        rules=tuple(rules),
+        model=model,
+    )
+
+
+def rule_name(check: Any, column: str | None) -> str:
+    """The name under which a check of Pandera is reported."""
+    return f"{column}.{RULE_NAMES.get(check.name, check.name)}" if column else str(check.name)
+
+
+def _severity(name: str, warnings: set[str]) -> Severity:
+    return "warning" if name in warnings else "error"
+
+
+def _column_rules(column: str, checks: list[Any], warnings: set[str]) -> list[Rule]:
+    named: dict[str, list[Any]] = {}
+    for check in checks:
+        named.setdefault(rule_name(check, column), []).append(check)
+    rules = []
+    for name, same in named.items():
+        found = [predicates.of_check(column, c.name, c.statistics or {}) for c in same]
+        known = [p for p in found if p is not None]
+        if known and len(known) < len(found):
+            raise ValueError(f"{name}: give the check that is written in Python another name")
+        predicate = predicates.joined(known) if known else None
+        words = [str(c.description) for c in same if c.description]
+        if not words:
+            words = [
+                predicate.words()
+                if predicate
+                else f"{column} {same[0].error or same[0].name.replace('_', ' ')}"
+            ]
+        rules.append(
+            Rule(
+                name,
+                _severity(name, warnings),
+                "; ".join(words),
+                column,
+                predicate.sql() if predicate else "",
+                predicate=predicate,
+            )
+        )
+    return rules
