@@ -9,6 +9,7 @@ from rich.markup import escape
 
 SAID_OF_FILES = {
     "refused": "",
+    "missing_columns": "",
     "left_for_the_next_run": ": left for the next run.",
     "notes": ".",
 }
@@ -75,8 +76,8 @@ class Watcher:
     def _judged(self, check: dg.AssetCheckEvaluation) -> None:
         if check.passed:
             return
-        if check.check_name == "every_file_was_read":
-            return  # said file by file
+        if check.check_name in ("every_file_was_read", "mapped_columns_are_there"):
+            return  # said file by file, from the metadata
         if check.severity == dg.AssetCheckSeverity.ERROR:
             text = check.description or f"the check {check.check_name} failed"
             self._attention.append((check.asset_key.to_user_string(), text))

@@ -48,7 +48,12 @@ def _source_asset(
                 "every_file_was_read",
                 asset=key,
                 description="No file of the source was refused: each could be read as a whole.",
-            )
+            ),
+            dg.AssetCheckSpec(
+                "mapped_columns_are_there",
+                asset=key,
+                description="The latest files have every column that sources.yaml maps.",
+            ),
         ],
         pool=POOL,
     )
@@ -71,8 +76,19 @@ def _source_asset(
                 description=" ".join(report.problems()) or "Every file was read.",
                 metadata={"files_refused": len(report.refused)},
             )
+            lost = [f"{m.in_words(name)}." for m in report.missing]
+            for sentence in lost:
+                run.progress(f"{name}: warning: {sentence}")
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name="mapped_columns_are_there",
+                passed=not lost,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=" ".join(lost[:LISTED]) or "Every mapped column is there.",
+                metadata={"columns_missing": len(lost)},
+            )
             yield dg.MaterializeResult(
-                asset_key=key, metadata=_metadata(report, time.monotonic() - started)
+                asset_key=key, metadata=_metadata(name, report, time.monotonic() - started)
             )
 
     return asset
@@ -180,7 +196,7 @@ def in_words(report: Report) -> str:
     return ", ".join([*parts, *report.notes])
 
 
-def _metadata(report: Report, seconds: float) -> dict[str, Any]:
+def _metadata(name: str, report: Report, seconds: float) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "dagster/row_count": report.rows,
         "rows_loaded": report.rows_loaded,
@@ -198,6 +214,9 @@ def _metadata(report: Report, seconds: float) -> dict[str, Any]:
         metadata["left_for_the_next_run"] = "\n".join(left[:LISTED])
     if report.notes:
         metadata["notes"] = "\n".join(report.notes[:LISTED])
+    if report.missing:
+        sentences = [f"{m.in_words(name)}." for m in report.missing]
+        metadata["missing_columns"] = "\n".join(sentences[:LISTED])
     if report.refused:
         metadata["refused"] = "\n".join(report.problems()[:LISTED])
     return metadata

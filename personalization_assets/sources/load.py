@@ -19,6 +19,7 @@ from personalization_assets import warehouse as wh
 from personalization_assets.sources import files, readers
 from personalization_assets.sources.config import Source, SourcesConfig
 from personalization_assets.sources.expressions import needed_columns
+from personalization_assets.sources.missing import Missing, missing_columns
 from personalization_assets.sources.platform import LINEAGE
 from personalization_assets.sources.readers import Staged, ident, read_as
 from personalization_assets.sources.settings import SourcesSettings
@@ -53,6 +54,7 @@ class Report:
     waiting: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     vanished: list[str] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     changed: bool = False
 
@@ -91,8 +93,9 @@ def load_source(
     """Load what is new or changed among the files of a source into `sources.<name>`.
 
     A file that cannot be read is refused with its reason and stops nothing; the rows of its last
-    good version stay. So do the rows of a file that is no longer there. Without any file, the
-    table is empty and has the columns that the feeds name.
+    good version stay. So do the rows of a file that is no longer there. A file that has lost a
+    mapped column is loaded, empty in it, and reported. Without any file, the table is empty and has
+    the columns that the feeds name.
 
     Grain of the table: one row per record of a file. Key: `_row_key`.
     """
@@ -119,6 +122,7 @@ def load_source(
         report.notes.append(f"no file matches {source.path}")
     if report.vanished:
         report.notes.append(f"{len(report.vanished)} files are gone, their rows stay")
+    report.missing = missing_columns(con, name, source)
     report.rows = con.execute(f"SELECT count(*) FROM sources.{ident(name)}").fetchall()[0][0]
     return report
 
@@ -179,17 +183,19 @@ def _staged(
     """Read the new and changed files into temporary tables."""
     needed = needed_columns(source)
     columns: dict[str, list[str]] = {}
+    known = {c.lower() for all_ in history.values() for v in all_ for c in v.columns}
     for content in contents:
         try:
             columns[content.found.name] = readers.columns_of(con, content, source)
         except files.RefusedError as why:
             report.refused[content.found.name] = str(why)
+    known.update(c.lower() for names in columns.values() for c in names)
     new: list[_New] = []
     for content in contents:
         file = content.found
         if file.name not in columns:
             continue
-        lacking = _lacking(file.name, columns, needed) if source.format != "ndjson" else None
+        lacking = _lacking(columns[file.name], needed, known) if source.format != "ndjson" else None
         if lacking:
             report.refused[file.name] = readers.missing_column(
                 lacking, columns[file.name], source.csv
@@ -221,24 +227,18 @@ def _staged(
     return new
 
 
-def _lacking(name: str, columns: dict[str, list[str]], needed: Sequence[str]) -> str | None:
-    """The first needed column that a file should have and has not.
+def _lacking(columns: Sequence[str], needed: Sequence[str], known: set[str]) -> str | None:
+    """The first needed column that speaks against a file: the mapping or the file is another's.
 
-    Columns may come with time, in the order of the files' names: a file whose columns a later one
-    all has, and more, is null in those. What an earlier file had must stay.
+    That is one that no file ever had, or any if the file has none of them. A file that lacks a
+    column which others had is loaded without; `missing_columns` tells of it.
     """
-    have = {path: {c.lower() for c in names} for path, names in columns.items()}
-    for column in needed:
-        key = column.lower()
-        if key in have[name]:
-            continue
-        came_later = any(
-            key in names and have[name] < names for path, names in have.items() if path > name
-        )
-        was_there = any(key in names for path, names in have.items() if path < name)
-        if was_there or not came_later:
-            return column
-    return None
+    have = {c.lower() for c in columns}
+    absent = [c for c in needed if c.lower() not in have]
+    never = [c for c in absent if c.lower() not in known]
+    if never:
+        return never[0]
+    return absent[0] if absent and len(absent) == len(needed) else None
 
 
 def _changes(before: Sequence[str] | None, after: Sequence[str]) -> str | None:

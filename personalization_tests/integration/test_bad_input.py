@@ -43,7 +43,7 @@ def test_files_that_cannot_be_read_are_named_and_their_old_rows_stay(mine: Shop)
         f"{gz[0].relative_to(mine.folder)} is not a sound gzip file",
         f"{gz[1].relative_to(mine.folder)}: it is cut off in the middle: left for the next run",
         "order_lines.parquet is not a sound parquet file: export or copy it again.",
-        "contacts.csv has no column `LastName`",
+        "`LastName` is missing in landing/crm/contacts.csv: it is empty there; have it exported",
         "members.csv is not cp1252 text, the first undecodable byte is in line 2",
         "activity.ndjson is empty: export it again, or delete it.",
         "preferences.csv is empty: export it again, or delete it.",

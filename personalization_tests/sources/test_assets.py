@@ -47,8 +47,9 @@ def test_a_run_tells_what_it_did(shop: Shop, tmp_path: Path) -> None:
     assert got["unreadable_lines"] == 1
     assert got["refused"] == "crm/b.csv is empty: export it again, or delete it."
     assert metadata(result, "files")["files_current"] == 1
-    (check,) = result.get_asset_check_evaluations()
+    check, columns = result.get_asset_check_evaluations()
     assert (check.check_name, check.passed) == ("every_file_was_read", False)
+    assert (columns.check_name, columns.passed) == ("mapped_columns_are_there", True)
     assert check.severity == dg.AssetCheckSeverity.WARN
     events = " ".join(str(event) for event in result.all_events)
     assert "secret" not in events
