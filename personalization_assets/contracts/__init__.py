@@ -8,6 +8,7 @@ the verdict on a single record, and a data contract that others can read.
 - `contract`: what a contract is: columns, rules, how many rejected rows are too many
 - `reading`: a Pandera model as a contract
 - `predicates`: a rule's condition in polars, in SQL and for one record
+- `patterns`: regular expressions that all three read alike
 - `auditing`: the verdict on a frame
 - `overrides`: what a user's settings change
 - `records`: the verdict on a single record

@@ -7,7 +7,6 @@ against Pandera. As in SQL and in Pandera an empty value breaks nothing but `Not
 """
 
 import datetime as dt
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar
@@ -15,7 +14,9 @@ from typing import Any, ClassVar
 import polars as pl
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
+from typing_extensions import override
 
+from personalization_assets.contracts.patterns import python_pattern, spelled_out
 from personalization_assets.sql_text import quoted
 
 Record = Mapping[str, Any]
@@ -57,21 +58,21 @@ class NotNull(Predicate):
 
     column: str
 
+    @override
     def polars(self) -> pl.Expr:
-        """See `Predicate`."""
         return pl.col(self.column).is_not_null()
 
+    @override
     def sql(self) -> str:
-        """See `Predicate`."""
         return f'"{self.column}" IS NOT NULL'
 
+    @override
     def record(self) -> Callable[[Record], bool]:
-        """See `Predicate`."""
         column = self.column
         return lambda r: r[column] is not None
 
+    @override
     def words(self) -> str:
-        """See `Predicate`."""
         return f"{self.column} is never empty"
 
 
@@ -93,18 +94,18 @@ class Range(Predicate):
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} lies above max {self.max}")
 
+    @override
     def polars(self) -> pl.Expr:
-        """See `Predicate`."""
         value = pl.col(self.column)
-        kept = pl.lit(value=True)
+        parts = []
         if self.min is not None:
-            kept = kept & (value > self.min if self.above_min else value >= self.min)
+            parts.append(value > self.min if self.above_min else value >= self.min)
         if self.max is not None:
-            kept = kept & (value < self.max if self.below_max else value <= self.max)
-        return kept
+            parts.append(value < self.max if self.below_max else value <= self.max)
+        return _all(parts)
 
+    @override
     def sql(self) -> str:
-        """See `Predicate`."""
         parts = []
         if self.min is not None:
             parts.append(f'"{self.column}" {">" if self.above_min else ">="} {self.min}')
@@ -112,8 +113,8 @@ class Range(Predicate):
             parts.append(f'"{self.column}" {"<" if self.below_max else "<="} {self.max}')
         return " AND ".join(parts) or "true"
 
+    @override
     def record(self) -> Callable[[Record], bool]:
-        """See `Predicate`."""
         column, low, high = self.column, self.min, self.max
         above, below = self.above_min, self.below_max
 
@@ -129,8 +130,8 @@ class Range(Predicate):
 
         return kept
 
+    @override
     def words(self) -> str:
-        """See `Predicate`."""
         low = f"{'above' if self.above_min else 'at least'} {_plain(self.min)}"
         high = f"{'below' if self.below_max else 'at most'} {_plain(self.max)}"
         if self.min is None:
@@ -150,21 +151,21 @@ class Known(Predicate):
     values: tuple[Scalar, ...]
     parameters: ClassVar[tuple[str, ...]] = ("values",)
 
+    @override
     def polars(self) -> pl.Expr:
-        """See `Predicate`."""
         return pl.col(self.column).is_in(list(self.values))
 
+    @override
     def sql(self) -> str:
-        """See `Predicate`."""
         return f'"{self.column}" IN ({", ".join(_literal(v) for v in self.values)})'
 
+    @override
     def record(self) -> Callable[[Record], bool]:
-        """See `Predicate`."""
         column, known = self.column, frozenset(self.values) | {None}
         return lambda r: r[column] in known
 
+    @override
     def words(self) -> str:
-        """See `Predicate`."""
         return f"{self.column} is one of {', '.join(str(v) for v in self.values)}"
 
 
@@ -175,21 +176,21 @@ class Differs(Predicate):
     column: str
     value: Scalar
 
+    @override
     def polars(self) -> pl.Expr:
-        """See `Predicate`."""
         return pl.col(self.column) != self.value
 
+    @override
     def sql(self) -> str:
-        """See `Predicate`."""
         return f'"{self.column}" <> {_literal(self.value)}'
 
+    @override
     def record(self) -> Callable[[Record], bool]:
-        """See `Predicate`."""
         column, value = self.column, self.value
         return lambda r: r[column] != value
 
+    @override
     def words(self) -> str:
-        """See `Predicate`."""
         return f"{self.column} is not {self.value}"
 
 
@@ -198,7 +199,7 @@ class Pattern(Predicate):
     r"""The text fits a regular expression, from its first character on (`$` ends it).
 
     What the engines of polars, DuckDB and Python read alike is allowed: no look-around, no back
-    references, and `\w` and `\b`, of which each has its own idea, not at all.
+    references, and no classes like `\w` and `\d` of which each has its own idea; `\s` is.
     """
 
     column: str
@@ -216,17 +217,17 @@ class Pattern(Predicate):
         # As Pandera does it.
         return self.pattern if self.pattern.startswith("^") else f"^{self.pattern}"
 
+    @override
     def polars(self) -> pl.Expr:
-        """See `Predicate`."""
         return pl.col(self.column).str.contains(self._anchored())
 
+    @override
     def sql(self) -> str:
-        """See `Predicate`."""
-        return f'regexp_matches("{self.column}", {quoted(self._anchored())})'
+        return f'regexp_matches("{self.column}", {quoted(spelled_out(self._anchored()))})'
 
+    @override
     def record(self) -> Callable[[Record], bool]:
-        """See `Predicate`."""
-        column, fits = self.column, python_pattern(self._anchored()).match
+        column, fits = self.column, python_pattern(self._anchored()).search
 
         def kept(record: Record) -> bool:
             value = record[column]
@@ -234,8 +235,8 @@ class Pattern(Predicate):
 
         return kept
 
+    @override
     def words(self) -> str:
-        """See `Predicate`."""
         return f"{self.column} has the form {self.pattern}"
 
 
@@ -248,20 +249,19 @@ class Length(Predicate):
     max: int | None = None
     parameters: ClassVar[tuple[str, ...]] = ("min", "max")
 
+    @override
     def polars(self) -> pl.Expr:
-        """See `Predicate`."""
-        length = pl.col(self.column).str.len_chars()
-        kept = pl.lit(value=True)
+        text = pl.col(self.column).str
+        parts = []
         if self.min is not None:
             # Bytes are counted without reading them, and only the empty text has none.
-            some = pl.col(self.column).str.len_bytes() >= 1
-            kept = kept & (some if self.min == 1 else length >= self.min)
+            parts.append(text.len_bytes() > 0 if self.min == 1 else text.len_chars() >= self.min)
         if self.max is not None:
-            kept = kept & (length <= self.max)
-        return kept
+            parts.append(text.len_chars() <= self.max)
+        return _all(parts)
 
+    @override
     def sql(self) -> str:
-        """See `Predicate`."""
         parts = []
         if self.min is not None:
             parts.append(f'length("{self.column}") >= {self.min}')
@@ -269,8 +269,8 @@ class Length(Predicate):
             parts.append(f'length("{self.column}") <= {self.max}')
         return " AND ".join(parts) or "true"
 
+    @override
     def record(self) -> Callable[[Record], bool]:
-        """See `Predicate`."""
         column, low, high = self.column, self.min or 0, self.max
 
         def kept(record: Record) -> bool:
@@ -279,8 +279,8 @@ class Length(Predicate):
 
         return kept
 
+    @override
     def words(self) -> str:
-        """See `Predicate`."""
         most = "any number of" if self.max is None else self.max
         return f"{self.column} has {self.min or 0} to {most} characters"
 
@@ -291,21 +291,21 @@ class AtLeastOne(Predicate):
 
     columns: tuple[str, ...]
 
+    @override
     def polars(self) -> pl.Expr:
-        """See `Predicate`."""
         return pl.any_horizontal(pl.col(*self.columns).is_not_null())
 
+    @override
     def sql(self) -> str:
-        """See `Predicate`."""
         return "(" + " OR ".join(f'"{c}" IS NOT NULL' for c in self.columns) + ")"
 
+    @override
     def record(self) -> Callable[[Record], bool]:
-        """See `Predicate`."""
         columns = self.columns
         return lambda r: any(r[c] is not None for c in columns)
 
+    @override
     def words(self) -> str:
-        """See `Predicate`."""
         return f"at least one of {', '.join(self.columns)} is filled"
 
 
@@ -316,16 +316,16 @@ class InOrder(Predicate):
     first: str
     second: str
 
+    @override
     def polars(self) -> pl.Expr:
-        """See `Predicate`."""
         return pl.col(self.first) <= pl.col(self.second)
 
+    @override
     def sql(self) -> str:
-        """See `Predicate`."""
         return f'"{self.first}" <= "{self.second}"'
 
+    @override
     def record(self) -> Callable[[Record], bool]:
-        """See `Predicate`."""
         first, second = self.first, self.second
 
         def kept(record: Record) -> bool:
@@ -334,8 +334,8 @@ class InOrder(Predicate):
 
         return kept
 
+    @override
     def words(self) -> str:
-        """See `Predicate`."""
         return f"{self.first} is not after {self.second}"
 
 
@@ -345,60 +345,22 @@ class NotFlagged(Predicate):
 
     flag: str
 
+    @override
     def polars(self) -> pl.Expr:
-        """See `Predicate`."""
         return ~pl.col("_flags").list.contains(pl.lit(self.flag))
 
+    @override
     def sql(self) -> str:
-        """See `Predicate`."""
         return f'NOT list_contains("_flags", {quoted(self.flag)})'
 
+    @override
     def record(self) -> Callable[[Record], bool]:
-        """See `Predicate`."""
         flag = self.flag
         return lambda r: flag not in (r["_flags"] or ())
 
+    @override
     def words(self) -> str:
-        """See `Predicate`."""
         return f"nothing was found that is called {self.flag}"
-
-
-WHITE_SPACE = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-"""Unicode's White_Space, `\\s` to polars; to Python `\\s` is four control characters more."""
-
-
-def python_pattern(pattern: str) -> re.Pattern[str]:
-    r"""A regular expression of polars for Python: `$` is the very end, `\s` is Unicode's.
-
-    Raises:
-        ValueError: the pattern has a part that Python and polars read differently.
-    """
-    out: list[str] = []
-    in_class = False
-    i = 0
-    while i < len(pattern):
-        char = pattern[i]
-        if char == "\\" and i + 1 < len(pattern):
-            pair = pattern[i : i + 2]
-            i += 2
-            if pair in (r"\w", r"\W", r"\b", r"\B", r"\S") or pair[1].isdigit():
-                raise ValueError(f"`{pair}` in `{pattern}`: list the characters instead")
-            if pair in (r"\p", r"\P"):
-                raise ValueError(f"`{pair}` in `{pattern}` is not known to Python")
-            out.append((WHITE_SPACE if in_class else f"[{WHITE_SPACE}]") if pair == r"\s" else pair)
-            continue
-        if char == "(" and pattern[i : i + 2] == "(?" and pattern[i : i + 3] != "(?:":
-            raise ValueError(f"`{pattern[i : i + 3]}` in `{pattern}`: only `(?:` is allowed")
-        if char == "[" and not in_class:
-            in_class = True
-        elif char == "]" and in_class and out[-1] not in ("[", "^"):
-            in_class = False
-        out.append(r"\Z" if char == "$" and not in_class else char)
-        i += 1
-    try:
-        return re.compile("".join(out))
-    except re.error as error:
-        raise ValueError(f"`{pattern}` is no regular expression: {error}") from None
 
 
 def changed(predicate: Predicate, changes: Mapping[str, Any]) -> Predicate:
@@ -415,51 +377,9 @@ def changed(predicate: Predicate, changes: Mapping[str, Any]) -> Predicate:
     return type(predicate)(**(present | dict(changes)))
 
 
-def of_check(column: str, name: str, statistics: Mapping[str, Any]) -> Predicate | None:
-    """The predicate of one of Pandera's built-in checks; None where there is none."""
-    low, high = statistics.get("min_value"), statistics.get("max_value")
-    match name:
-        case "greater_than":
-            return Range(column, min=low, above_min=True)
-        case "greater_than_or_equal_to":
-            return Range(column, min=low)
-        case "less_than":
-            return Range(column, max=high, below_max=True)
-        case "less_than_or_equal_to":
-            return Range(column, max=high)
-        case "in_range":
-            return Range(
-                column,
-                low,
-                high,
-                above_min=not statistics.get("include_min", True),
-                below_max=not statistics.get("include_max", True),
-            )
-        case "isin":
-            return Known(column, tuple(statistics["allowed_values"]))
-        case "not_equal_to":
-            return Differs(column, statistics["value"])
-        case "str_matches":
-            pattern = statistics["pattern"]
-            return Pattern(column, getattr(pattern, "pattern", pattern))
-        case "str_length":
-            return Length(column, low, high)
-    return None
-
-
-def joined(predicates: Sequence[Predicate]) -> Predicate:
-    """Two bounds of one column as one range.
-
-    Raises:
-        ValueError: predicates that do not go together.
-    """
-    if len(predicates) == 1:
-        return predicates[0]
-    first, second = predicates
-    if not isinstance(first, Range) or not isinstance(second, Range):
-        raise ValueError("two checks of one kind on one column")
-    low, high = (first, second) if first.min is not None else (second, first)
-    return Range(low.column, low.min, high.max, low.above_min, high.below_max)
+def _all(parts: Sequence[pl.Expr]) -> pl.Expr:
+    """All of the conditions; of none, a column that is true."""
+    return pl.all_horizontal(parts) if parts else pl.repeat(True, pl.len(), dtype=pl.Boolean)
 
 
 def _plain(value: float | int | None) -> str:

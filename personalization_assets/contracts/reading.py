@@ -5,13 +5,13 @@ DuckDB and of a single record. A check of a whole row is declared with `frame_ru
 in Python work too: Pandera judges them, on frames only.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
 import pandera.polars as pa
 import polars as pl
 
-from personalization_assets.contracts import predicates
 from personalization_assets.contracts.contract import (
     UNIQUE_KEY,
     Column,
@@ -21,7 +21,14 @@ from personalization_assets.contracts.contract import (
     duckdb_type,
     required,
 )
-from personalization_assets.contracts.predicates import Predicate
+from personalization_assets.contracts.predicates import (
+    Differs,
+    Known,
+    Length,
+    Pattern,
+    Predicate,
+    Range,
+)
 
 RULE_NAMES = {
     "not_nullable": "required",
@@ -137,11 +144,11 @@ def _column_rules(column: str, checks: list[Any], warnings: set[str]) -> list[Ru
         named.setdefault(rule_name(check, column), []).append(check)
     rules = []
     for name, same in named.items():
-        found = [predicates.of_check(column, c.name, c.statistics or {}) for c in same]
+        found = [_predicate_of(column, c.name, c.statistics or {}) for c in same]
         known = [p for p in found if p is not None]
         if known and len(known) < len(found):
             raise ValueError(f"{name}: give the check that is written in Python another name")
-        predicate = predicates.joined(known) if known else None
+        predicate = _joined(known) if known else None
         words = [str(c.description) for c in same if c.description]
         if not words:
             words = [
@@ -160,3 +167,50 @@ def _column_rules(column: str, checks: list[Any], warnings: set[str]) -> list[Ru
             )
         )
     return rules
+
+
+def _predicate_of(column: str, name: str, statistics: Mapping[str, Any]) -> Predicate | None:
+    """The predicate of one of Pandera's built-in checks; None where there is none."""
+    low, high = statistics.get("min_value"), statistics.get("max_value")
+    match name:
+        case "greater_than":
+            return Range(column, min=low, above_min=True)
+        case "greater_than_or_equal_to":
+            return Range(column, min=low)
+        case "less_than":
+            return Range(column, max=high, below_max=True)
+        case "less_than_or_equal_to":
+            return Range(column, max=high)
+        case "in_range":
+            return Range(
+                column,
+                low,
+                high,
+                above_min=not statistics.get("include_min", True),
+                below_max=not statistics.get("include_max", True),
+            )
+        case "isin":
+            return Known(column, tuple(statistics["allowed_values"]))
+        case "not_equal_to":
+            return Differs(column, statistics["value"])
+        case "str_matches":
+            pattern = statistics["pattern"]
+            return Pattern(column, getattr(pattern, "pattern", pattern))
+        case "str_length":
+            return Length(column, low, high)
+    return None
+
+
+def _joined(predicates: Sequence[Predicate]) -> Predicate:
+    """Two bounds of one column as one range.
+
+    Raises:
+        ValueError: predicates that do not go together.
+    """
+    if len(predicates) == 1:
+        return predicates[0]
+    first, second = predicates
+    if not isinstance(first, Range) or not isinstance(second, Range):
+        raise ValueError("two checks of one kind on one column")
+    low, high = (first, second) if first.min is not None else (second, first)
+    return Range(low.column, low.min, high.max, low.above_min, high.below_max)
