@@ -125,6 +125,7 @@ def column_schema(contract: Contract, types: Mapping[str, str] | None = None) ->
                 constraints=dg.TableColumnConstraints(
                     nullable=c.nullable, unique=contract.key == (c.name,)
                 ),
+                tags={"renamed_from": c.renamed_from} if c.renamed_from else None,
             )
             for c in contract.columns
         ]
@@ -152,5 +153,6 @@ def asset_spec(
             "dagster/column_schema": column_schema(contract),
             "dagster/table_name": contract.name,
             "contract_version": contract.version,
+            "contract_key": ", ".join(contract.key),
         },
     )

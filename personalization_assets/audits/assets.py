@@ -6,32 +6,28 @@ import dagster as dg
 import polars as pl
 
 from personalization_assets import warehouse as wh
-from personalization_assets.audits.contracts import Drift, Runs, SchemaVersions, TableProfiles
+from personalization_assets.audits.contracts import Drift, Runs, TableProfiles
 from personalization_assets.audits.drift import findings, with_reference
-from personalization_assets.audits.history import merge_runs, merge_schemas
+from personalization_assets.audits.history import About, merge_runs
 from personalization_assets.audits.profiling import profile_table, table_columns
+from personalization_assets.audits.schema_assets import UNWATCHED, about_tables, schema_asset
 from personalization_assets.contracts import contract_of
 from personalization_assets.tables import Run, table_asset
 
 
 def watch(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
-    """The assets of this room for these tables of the others, with their contracts' versions."""
+    """The assets of this room for these tables of the others, with what the catalog knows."""
     specs = [s for a in assets for s in a.specs if "dagster/table_name" in s.metadata]
-    versions = {
-        ".".join(spec.key.path): int(spec.metadata["contract_version"])
-        for spec in specs
-        if "contract_version" in spec.metadata
-    }
-    return audit_assets(["/".join(spec.key.path) for spec in specs], versions)
+    return audit_assets(["/".join(spec.key.path) for spec in specs], about_tables(specs))
 
 
 def audit_assets(
-    watched: Sequence[str], contract_versions: Mapping[str, int] | None = None
+    watched: Sequence[str], about: Mapping[str, About] | None = None
 ) -> list[dg.AssetsDefinition]:
     """The four assets of the room, downstream of `watched` (asset keys as `room/table`).
 
-    `contract_versions` is by `room.table`. What is audited is what the warehouse holds; `watched`
-    only makes the audits run last.
+    `about` is by `room.table`. What is audited is what the warehouse holds; `watched` only makes
+    the audits run last.
     """
     profiled = [key for key in watched if key.split("/")[0] in ("standardized", "profiles")]
 
@@ -77,30 +73,15 @@ def audit_assets(
         )
         return pl.DataFrame(rows, schema=contract_of(Drift).schema)
 
-    @table_asset(contract=SchemaVersions, deps=watched, kinds={"python"})
-    def schema_versions(run: Run) -> pl.DataFrame:
-        seen = {
-            table: {c.name: c.data_type for c in table_columns(run.con, table)}
-            for table in _watched_tables(run)
-        }
-        history = _before(run, "audits.schema_versions")
-        merged = merge_schemas(history, seen, contract_versions or {}, run.as_of)
-        run.metadata(tables=len(seen), new_versions=_new(merged, run))
-        return pl.DataFrame(merged, schema=contract_of(SchemaVersions).schema)
-
-    return [runs, table_profiles, drift, schema_versions]
+    return [runs, table_profiles, drift, schema_asset(watched, about or {})]
 
 
 def _watched_tables(run: Run) -> list[str]:
-    return [table for table in wh.tables(run.con) if not table.startswith("audits.")]
+    return [table for table in wh.tables(run.con) if not table.startswith(UNWATCHED)]
 
 
 def _before(run: Run, table: str) -> list[dict[str, object]]:
     return run.read(table).to_dicts() if run.exists(table) else []
-
-
-def _new(rows: Sequence[Mapping[str, object]], run: Run) -> int:
-    return sum(row["first_seen"] == run.as_of for row in rows)
 
 
 WATCHED = tuple(

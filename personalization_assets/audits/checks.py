@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from personalization_assets.tables import Clock
+from personalization_assets.audits.schema_assets import no_schema_change
 from personalization_assets.warehouse import Warehouse
 
 SHOWN = 10
@@ -47,25 +47,6 @@ def no_table_emptied(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckRes
     )
     named = [f"{table} ({before:,} rows before)" for table, before in found[:SHOWN]]
     return _warning(named, len(found), "tables are empty now")
-
-
-@dg.asset_check(
-    asset=dg.AssetKey(["audits", "schema_versions"]),
-    description="No table changed its columns or its contract's version in this run",
-)
-def no_schema_change(
-    context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse], clock: Clock
-) -> dg.AssetCheckResult:
-    """Red, as a warning, for the one run that sees a new shape first."""
-    as_of = clock.resolve(context.op_execution_context)
-    found = _query(
-        warehouse,
-        "SELECT table_name, difference FROM audits.schema_versions"
-        " WHERE version > 1 AND first_seen = ? ORDER BY table_name",
-        [as_of],
-    )
-    named = [f"{table}: {difference}" for table, difference in found[:SHOWN]]
-    return _warning(named, len(found), "tables have a new shape; see audits.schema_versions")
 
 
 def _query(warehouse: Warehouse, sql: str, values: list[Any] | None = None) -> list[Any]:

@@ -124,19 +124,39 @@ class Drift(pa.DataFrameModel):
 
 
 class SchemaVersions(pa.DataFrameModel):
-    """The shapes that each table has had, and what changed from one to the next."""
+    """The shapes that each table has had, what changed from one to the next, and for whom.
+
+    Compatibility is in the words of Confluent's Schema Registry, against the version before:
+    backward, the new contract reads the old rows; forward, old readers read the new rows.
+    """
 
     table_name: str = pa.Field(description="Table as room.table")
     version: int = pa.Field(ge=1, description="1 for the first shape seen, then counted up")
     fingerprint: str = pa.Field(
         str_matches="^[0-9a-f]{16}$",
-        description="Of the columns' names and types and the contract's version",
+        description="Of the columns' names, types and nullability and the contract's version",
     )
     contract_version: int = pa.Field(
         nullable=True, ge=1, description="Version of the table's contract; empty if it has none"
     )
-    columns: str = pa.Field(description="JSON object, column -> type, by name")
-    difference: str = pa.Field(description="What changed against the version before, in words")
+    columns: str = pa.Field(
+        description="JSON array in table order: name, type in DuckDB, nullable (null if no "
+        "contract says)"
+    )
+    changes: str = pa.Field(
+        description="JSON array against the version before: kind, column, before, after"
+    )
+    difference: str = pa.Field(description="The same in words")
+    compatibility: str = pa.Field(
+        isin=["full", "backward", "forward", "none"],
+        description="Against the version before; full for the first",
+    )
+    compatible: bool = pa.Field(
+        description="Whether what reads the version before can go on as it is: full or forward"
+    )
+    read_by: pl.List(pl.String) = pa.Field(  # type: ignore[valid-type]
+        nullable=True, description="Tables that read it, audits left out; empty where not known"
+    )
     first_seen: MOMENT = pa.Field(description="First run that saw this version (UTC)")  # type: ignore[valid-type]
     last_seen: MOMENT = pa.Field(description="Last run that saw this version (UTC)")  # type: ignore[valid-type]
 
@@ -148,6 +168,26 @@ class SchemaVersions(pa.DataFrameModel):
             "room": "audits",
             "key": ["table_name", "version"],
             "grain": "one row per table and shape",
+            "version": 2,
+            "owner": "team:data",
+        }
+
+
+class SchemaUse(pa.DataFrameModel):
+    """Which version of every table a run left behind: what was in use on the night of..."""
+
+    as_of: MOMENT = pa.Field(description="Time of the run (UTC)")  # type: ignore[valid-type]
+    table_name: str = pa.Field(description="Table as room.table")
+    version: int = pa.Field(ge=1, description="Version in audits.schema_versions")
+
+    class Config:
+        """What the table is."""
+
+        name = "schema_use"
+        metadata: ClassVar[dict[str, object]] = {
+            "room": "audits",
+            "key": ["as_of", "table_name"],
+            "grain": "one row per run and table",
             "version": 1,
             "owner": "team:data",
         }

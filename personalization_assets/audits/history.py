@@ -7,8 +7,21 @@ the history that was there.
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+from personalization_assets.audits.schema_changes import (
+    Shape,
+    ShapeColumn,
+    changes_to_json,
+    compare,
+    compatibility,
+    from_json,
+    in_words,
+    readers_go_on,
+    to_json,
+)
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -42,40 +55,61 @@ def merge_runs(history: Rows, seen: Rows, as_of: dt.datetime, keep: int) -> list
     return [row for rows in per_table.values() for row in rows[-keep:]]
 
 
+@dataclass(frozen=True)
+class About:
+    """What the graph knows of a table: its contract, as far as there is one, and its readers."""
+
+    contract_version: int | None = None
+    nullable: Mapping[str, bool] = field(default_factory=dict)
+    renamed_from: Mapping[str, str] = field(default_factory=dict)
+    read_by: tuple[str, ...] = ()
+
+
 def merge_schemas(
     history: Rows,
     seen: Mapping[str, Mapping[str, str]],
-    contract_versions: Mapping[str, int],
+    about: Mapping[str, About],
     as_of: dt.datetime,
 ) -> list[dict[str, Any]]:
     """Add a version to `audits.schema_versions` for each table whose shape or contract changed.
 
-    `seen` maps a table to its columns and their types. The order of columns is not part of the
-    shape: everything reads them by name.
+    `seen` maps a table to its columns and their types, in table order. The order of columns is not
+    part of the shape: everything reads them by name.
     """
-    rows = [dict(row) for row in history]
+    rows = [{"compatible": True, "compatibility": "full", "changes": "[]", **r} for r in history]
     latest: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda r: r["version"]):
         latest[row["table_name"]] = row
     for table, columns in sorted(seen.items()):
-        version = contract_versions.get(table)
-        fingerprint = schema_fingerprint(columns, version)
+        known = about.get(table, About())
+        shape = tuple(
+            ShapeColumn(name, data_type, known.nullable.get(name))
+            for name, data_type in columns.items()
+        )
+        now = {
+            "fingerprint": schema_fingerprint(shape, known.contract_version),
+            "contract_version": known.contract_version,
+            "columns": to_json(shape),
+            "read_by": list(known.read_by),
+        }
         last = latest.get(table)
-        if last is not None and last["fingerprint"] == fingerprint:
-            last["last_seen"] = max(last["last_seen"], as_of)
+        changes = compare(from_json(last["columns"]), shape, known.renamed_from) if last else []
+        if last and not changes and last["contract_version"] == known.contract_version:
+            # Older histories lack what is known by now; the shape is the same.
+            last |= now | {"last_seen": max(last["last_seen"], as_of)}
             continue
+        found = compatibility(changes)
         rows.append(
             {
                 "table_name": table,
-                "version": 1 if last is None else last["version"] + 1,
-                "fingerprint": fingerprint,
-                "contract_version": version,
-                "columns": json.dumps(dict(sorted(columns.items())), ensure_ascii=False),
-                "difference": "first seen"
-                if last is None
-                else difference(
-                    json.loads(last["columns"]), columns, last["contract_version"], version
-                ),
+                "version": last["version"] + 1 if last else 1,
+                **now,
+                "changes": changes_to_json(changes),
+                "difference": in_words(changes, last["contract_version"], known.contract_version)
+                if last
+                else "first seen",
+                "compatibility": found,
+                "compatible": readers_go_on(found),
                 "first_seen": as_of,
                 "last_seen": as_of,
             }
@@ -83,31 +117,23 @@ def merge_schemas(
     return sorted(rows, key=lambda r: (r["table_name"], r["version"]))
 
 
-def schema_fingerprint(columns: Mapping[str, str], contract_version: int | None) -> str:
-    """16 hex digits that change with a column's name or type, or the contract's version."""
-    text = json.dumps([sorted(columns.items()), contract_version])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def merge_use(
+    history: Rows, versions: Rows, seen: Iterable[str], as_of: dt.datetime, keep: int
+) -> list[dict[str, Any]]:
+    """Add this run to `audits.schema_use`, replacing what was there of the same `as_of`.
+
+    `versions` are the rows that `merge_schemas` gave. The newest `keep` runs stay.
+    """
+    latest = {row["table_name"]: row["version"] for row in versions}
+    rows = [dict(row) for row in history if row["as_of"] != as_of]
+    rows += [{"as_of": as_of, "table_name": t, "version": latest[t]} for t in sorted(seen)]
+    runs = sorted({row["as_of"] for row in rows})[-keep:]
+    return sorted(
+        (row for row in rows if row["as_of"] in runs), key=lambda r: (r["as_of"], r["table_name"])
+    )
 
 
-def difference(
-    before: Mapping[str, str],
-    after: Mapping[str, str],
-    contract_before: int | None = None,
-    contract_after: int | None = None,
-) -> str:
-    """What changed from one shape to the next, in words."""
-    added = [f"{name} {after[name]}" for name in sorted(after.keys() - before.keys())]
-    removed = [f"{name} {before[name]}" for name in sorted(before.keys() - after.keys())]
-    changed = [
-        f"{name} {before[name]} -> {after[name]}"
-        for name in sorted(before.keys() & after.keys())
-        if before[name] != after[name]
-    ]
-    parts = [
-        f"{word} {', '.join(names)}"
-        for word, names in (("added", added), ("removed", removed), ("changed", changed))
-        if names
-    ]
-    if contract_before != contract_after:
-        parts.append(f"contract version {contract_before or 'none'} -> {contract_after or 'none'}")
-    return "; ".join(parts)
+def schema_fingerprint(shape: Shape, contract_version: int | None) -> str:
+    """16 hex digits of the columns' names, types and nullability and the contract's version."""
+    columns = sorted((c.name, c.data_type, c.nullable) for c in shape)
+    return hashlib.sha256(json.dumps([columns, contract_version]).encode()).hexdigest()[:16]

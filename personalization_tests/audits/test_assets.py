@@ -28,7 +28,7 @@ class Orders(pa.DataFrameModel):
 
 
 MONDAY = dt.datetime(2026, 3, 2)
-TABLES = ("runs", "table_profiles", "drift", "schema_versions")
+TABLES = ("runs", "table_profiles", "drift", "schema_versions", "schema_use")
 
 SHOP = """
 CREATE SCHEMA standardized; CREATE SCHEMA profiles; CREATE SCHEMA emails;
@@ -96,7 +96,7 @@ def test_what_changed_between_two_runs_is_found_and_warned_of(shop: Path) -> Non
     assert all(check.severity == dg.AssetCheckSeverity.WARN for check in red.values())
     assert "standardized.orders.status" in (red["no_drift"].description or "")
     assert "emails.batches (20 rows before)" in (red["no_table_emptied"].description or "")
-    assert "added tier VARCHAR" in (red["no_schema_change"].description or "")
+    assert "added nullable tier VARCHAR" in (red["no_schema_change"].description or "")
     assert rows(
         shop, "SELECT table_name, version FROM audits.schema_versions WHERE version > 1"
     ) == [("profiles.golden_profiles", 2)]
@@ -125,7 +125,7 @@ def test_contract_versions_are_recorded_for_every_table_that_is_watched(shop: Pa
             "clock": Clock(as_of=MONDAY.isoformat()),
             "settings": Settings(warehouse=shop),
         },
-        selection=[dg.AssetKey(["audits", "schema_versions"])],
+        selection=[dg.AssetKey(["audits", name]) for name in ("schema_versions", "schema_use")],
     )
     assert result.success
     assert rows(

@@ -1,0 +1,106 @@
+"""Versions of a table with a contract through real runs, and who is told of what."""
+
+import datetime as dt
+from pathlib import Path
+from typing import ClassVar
+
+import dagster as dg
+import duckdb
+import pandera.polars as pa
+import polars as pl
+
+from personalization_assets.audits.assets import watch
+from personalization_assets.audits.schema_assets import no_schema_change
+from personalization_assets.settings import Settings
+from personalization_assets.tables import Clock, Run, table_asset
+from personalization_assets.warehouse import Warehouse
+
+MONDAY = dt.datetime(2026, 3, 2)
+
+
+class Before(pa.DataFrameModel):
+    """Members as they were."""
+
+    member_id: str = pa.Field(description="Member")
+    points: int = pa.Field(description="Points")
+
+    class Config:
+        name = "members"
+        metadata: ClassVar[dict[str, object]] = {"room": "standardized", "key": ["member_id"]}
+
+
+class After(pa.DataFrameModel):
+    """Members with a name that says more."""
+
+    member_id: str = pa.Field(description="Member")
+    balance: int = pa.Field(description="Points", metadata={"renamed_from": "points"})
+
+    class Config:
+        name = "members"
+        metadata: ClassVar[dict[str, object]] = {
+            "room": "standardized",
+            "key": ["member_id"],
+            "version": 2,
+        }
+
+
+class Reader(pa.DataFrameModel):
+    """A table that reads members."""
+
+    member_id: str = pa.Field(description="Member")
+
+    class Config:
+        name = "tiers"
+        metadata: ClassVar[dict[str, object]] = {"room": "profiles", "key": ["member_id"]}
+
+
+def refresh(
+    folder: Path, model: type[pa.DataFrameModel], day: int, read: bool
+) -> dg.AssetCheckEvaluation:
+    @table_asset(contract=model)
+    def members(run: Run) -> pl.DataFrame:
+        return pl.DataFrame({"member_id": ["m1"], "points": [1], "balance": [1]})
+
+    @table_asset(contract=Reader, deps=["standardized/members"] if read else [])
+    def tiers(run: Run) -> pl.DataFrame:
+        return pl.DataFrame({"member_id": ["m1"]})
+
+    audits = watch([members, tiers])[3:]
+    result = dg.materialize(
+        [members, tiers, *audits, no_schema_change],
+        resources={
+            "warehouse": Warehouse(database=str(folder / "w.duckdb")),
+            "clock": Clock(as_of=(MONDAY + dt.timedelta(days=day)).isoformat()),
+            "settings": Settings(data_dir=folder),
+        },
+    )
+    (check,) = [
+        c for c in result.get_asset_check_evaluations() if c.check_name == "no_schema_change"
+    ]
+    return check
+
+
+def test_a_break_in_a_table_that_others_read_is_an_error_once(tmp_path: Path) -> None:
+    assert refresh(tmp_path, Before, 0, read=True).passed
+    broken = refresh(tmp_path, After, 1, read=True)
+    assert (broken.passed, broken.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "renamed points to balance; contract version 1 -> 2" in (broken.description or "")
+    assert "breaks its readers: 1 tables" in (broken.description or "")
+    assert refresh(tmp_path, After, 2, read=True).passed
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as con:
+        used = con.execute(
+            "SELECT u.version, v.compatibility, v.read_by FROM audits.schema_use u"
+            " JOIN audits.schema_versions v USING (table_name, version)"
+            " WHERE table_name = 'standardized.members' ORDER BY as_of"
+        ).fetchall()
+    assert used == [
+        (1, "full", ["profiles.tiers"]),
+        (2, "backward", ["profiles.tiers"]),
+        (2, "backward", ["profiles.tiers"]),
+    ]
+
+
+def test_a_break_that_nobody_reads_only_warns(tmp_path: Path) -> None:
+    refresh(tmp_path, Before, 0, read=False)
+    check = refresh(tmp_path, After, 1, read=False)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
