@@ -1,10 +1,16 @@
 """A contract must reject, flag and keep the right rows, and say so in the names users will read."""
 
+from collections import Counter
+from typing import Any
+
 import pandera.polars as pa
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from personalization_assets.contracts import contract_of
+from personalization_assets.contracts import contract_of, frame_rule
+from personalization_assets.contracts.predicates import InOrder
 
 
 class Visits(pa.DataFrameModel):
@@ -84,3 +90,90 @@ def test_the_contract_says_what_its_model_says() -> None:
     assert severities["age.range"] == "warning"
     assert severities["key.unique"] == "error"
     assert next(c for c in contract.columns if c.name == "age").unit == "years"
+
+
+class Wide(pa.DataFrameModel):
+    """Rules of every kind, two of them written in Python."""
+
+    key: str = pa.Field(description="Key")
+    code: str = pa.Field(nullable=True, str_matches="^[A-C]$", description="Code")
+    kind: str = pa.Field(nullable=True, isin=["x", "y"], description="Kind")
+    low: float = pa.Field(nullable=True, ge=0, lt=5, description="Low")
+    high: float = pa.Field(nullable=True, description="High")
+    flags: pl.List(pl.String) = pa.Field(alias="_flags", description="Warnings")  # type: ignore[valid-type]
+
+    ordered = frame_rule("low.order", "low is not above high", InOrder("low", "high"))
+
+    @pa.check("high", name="even")
+    @classmethod
+    def high_is_even(cls, data: pa.PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(pl.col(data.key) % 2 == 0)
+
+    @pa.dataframe_check(name="not.both", error="a and b", description="not both")
+    @classmethod
+    def not_both(cls, data: pa.PolarsData) -> pl.LazyFrame:
+        return data.lazyframe.select(
+            ((pl.col("code") != "A") | (pl.col("kind") != "y")).fill_null(value=True)
+        )
+
+    class Config:
+        name = "wide"
+        metadata = {  # noqa: RUF012
+            "room": "standardized",
+            "key": ["key"],
+            "warnings": ["kind.known", "low.order", "not.both"],
+            "reject_limit": 1.0,
+        }
+
+
+def text(*values: str) -> st.SearchStrategy[str | None]:
+    return st.none() | st.sampled_from(values)
+
+
+WIDE_ROWS = st.lists(
+    st.tuples(
+        text("a", "b", "c", "d", "e"),
+        text("A", "B", "D", "a"),
+        text("x", "y", "z", "u", "v", "w", "t", "s", "r"),
+        st.none() | st.sampled_from([-1.0, 0.0, 2.0, 5.0]),
+        st.none() | st.sampled_from([1.0, 2.0, 4.0]),
+        st.lists(st.sampled_from(["old", "low.order"]), max_size=1),
+    ),
+    max_size=12,
+)
+
+
+@given(rows=WIDE_ROWS)
+@settings(max_examples=60)
+def test_the_audit_says_of_every_row_what_pandera_says(rows: list[tuple[Any, ...]]) -> None:
+    contract = contract_of(Wide)
+    rows_in = pl.DataFrame(rows, schema=contract.schema, orient="row").with_row_index("n")
+    audit = contract.audit(rows_in)
+    expected: list[set[str]] = [set() for _ in rows]
+    try:
+        Wide.validate(rows_in.drop("n"), lazy=True)
+    except pa.errors.SchemaErrors as error:
+        names = {"not_nullable": "required", "str_matches": "pattern", "isin": "known"}
+        names |= {"greater_than_or_equal_to": "range", "less_than": "range"}
+        for case in error.failure_cases.iter_rows(named=True):
+            check = case["check"].split("(")[0]
+            whole = case["schema_context"] != "Column"
+            rule = "not.both" if check == "a and b" else check
+            expected[case["index"]].add(
+                rule if whole else f"{case['column']}.{names.get(check, check)}"
+            )
+    seen: set[str] = set()
+    for n, row in enumerate(rows):
+        if row[0] is not None and row[0] in seen:
+            expected[n].add("key.unique")
+        seen.add(row[0])
+    warnings = {r.name for r in contract.rules if r.severity == "warning"}
+    reasons = dict(audit.rejected.select("n", "reasons").iter_rows())
+    assert [set(reasons.get(n, [])) for n in range(len(rows))] == [e - warnings for e in expected]
+    kept = [n for n, e in enumerate(expected) if not e - warnings]
+    assert audit.accepted.rows() == [
+        (*rows[n][:5], list(dict.fromkeys([*rows[n][5], *sorted(expected[n] & warnings)])))
+        for n in kept
+    ]
+    counts = Counter(rule for broken in expected for rule in broken)
+    assert {name: n for name, n in audit.failures.items() if n} == counts
