@@ -95,13 +95,14 @@ def _quarantine(con: duckdb.DuckDBPyConnection, console: Console) -> None:
         """
         WITH by_reason AS (
             SELECT table_name, reason, count(*) AS n
-            FROM (SELECT table_name, unnest(reasons) AS reason FROM standardized.quarantine)
+            FROM (SELECT table_name, unnest(reasons) AS reason FROM standardized.quarantine
+                WHERE status IN ('waiting', 'discarded'))
             GROUP BY ALL
         ), reasons AS (
             SELECT table_name, list(reason || ' ' || n ORDER BY n DESC, reason) AS reasons
             FROM by_reason GROUP BY 1
         )
-        SELECT q.table_name, count(*) FILTER (WHERE q.status <> 'discarded'),
+        SELECT q.table_name, count(*) FILTER (WHERE q.status = 'waiting'),
             count(*) FILTER (WHERE q.status = 'discarded'), r.reasons
         FROM standardized.quarantine AS q JOIN reasons AS r USING (table_name)
         GROUP BY ALL ORDER BY 1

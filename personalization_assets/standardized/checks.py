@@ -1,10 +1,12 @@
 """Checks that span rows or tables: nothing was lost, and what refers to something finds it."""
 
 import dagster as dg
+import duckdb
+import polars as pl
 
 from personalization_assets.contracts import contract_of
 from personalization_assets.sources.config import SourcesConfig
-from personalization_assets.sources.feeds import feed_rows
+from personalization_assets.standardized.balance import COUNTS, balance, misplaced
 from personalization_assets.standardized.in_force import MODELS
 from personalization_assets.warehouse import Warehouse, exists
 
@@ -13,7 +15,7 @@ ROOM = "standardized"
 
 def build_standardized_checks(config: SourcesConfig) -> list[dg.AssetChecksDefinition]:
     """The room's checks; the balance counts again what the sources of `config` gave."""
-    return [_balance(config), *REFERENCES]
+    return [_balance(config), *REFERENCES, _one_place(config)]
 
 
 def _balance(config: SourcesConfig) -> dg.AssetChecksDefinition:
@@ -21,48 +23,69 @@ def _balance(config: SourcesConfig) -> dg.AssetChecksDefinition:
         asset=[ROOM, "quarantine"],
         name="no_row_was_lost",
         blocking=True,
-        description="Every row that a source gave is in its table or in the quarantine, once.",
+        description="Every row that a file gave is in its table, waits, or was discarded: once.",
     )
     def check(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
         counts: dict[str, int] = {}
         wrong: list[str] = []
         with warehouse.connect() as con:
-            for model in MODELS:
-                table = contract_of(model).table
-                if not config.feeds_of(table) and not exists(con, f"{ROOM}.{table}"):
-                    continue
-                received = sum(
-                    int(
-                        con.execute(
-                            f"SELECT count(*) FROM ({feed_rows(con, config, name, table)})"
-                        ).fetchall()[0][0]
-                    )
-                    for name, _, _ in config.feeds_of(table)
-                )
-                accepted, waiting, repeated = con.execute(
-                    f"SELECT (SELECT count(*) FROM {ROOM}.{table}),"
-                    " count(*) FILTER (WHERE status <> 'discarded'),"
-                    " count(*) FILTER (WHERE status = 'discarded')"
-                    f" FROM {ROOM}.quarantine WHERE table_name = ?",
-                    [table],
-                ).fetchall()[0]
+            for table in _tables(con, config):
+                found = balance(con, config, table)
+                received, accepted, waiting, discarded = found.select(*COUNTS).sum().row(0)
                 counts[f"{table}_received"] = received
                 counts[f"{table}_quarantined"] = waiting
-                counts[f"{table}_discarded"] = repeated
-                if received != accepted + waiting + repeated:
+                counts[f"{table}_discarded"] = discarded
+                off = pl.col("received") != pl.sum_horizontal(COUNTS[1:])
+                for source, batch in found.filter(off).select("source", "batch_id").rows()[:1]:
                     wrong.append(
                         f"{table}: {received:,} received, {accepted:,} accepted,"
-                        f" {waiting:,} in quarantine, {repeated:,} repeats"
+                        f" {waiting:,} in quarantine, {discarded:,} discarded; first off is batch"
+                        f" {batch} of {source}"
                     )
         return dg.AssetCheckResult(
             passed=not wrong,
             severity=dg.AssetCheckSeverity.ERROR,
             description="; ".join(wrong)
-            or "Received rows are accepted, quarantined or repeats, and nothing else.",
+            or "Received rows are accepted, quarantined or discarded, and nothing else.",
             metadata=dict(counts),
         )
 
     return check
+
+
+def _one_place(config: SourcesConfig) -> dg.AssetChecksDefinition:
+    @dg.asset_check(
+        asset=[ROOM, "quarantine"],
+        name="no_row_is_in_two_places",
+        blocking=True,
+        description="No row is both in its table and waiting or discarded, and every released or "
+        "replayed row is in its table.",
+    )
+    def check(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+        wrong: list[str] = []
+        total = 0
+        with warehouse.connect() as con:
+            for table in _tables(con, config):
+                twice, missing = misplaced(con, table)
+                total += twice + missing
+                if twice:
+                    wrong.append(f"{table}: {twice:,} rows of it are in quarantine as well")
+                if missing:
+                    wrong.append(f"{table}: {missing:,} rows count as admitted and are not in it")
+        return dg.AssetCheckResult(
+            passed=not wrong,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description="; ".join(wrong) or "Every row is in one place.",
+            metadata={"rows_failed": total},
+        )
+
+    return check
+
+
+def _tables(con: duckdb.DuckDBPyConnection, config: SourcesConfig) -> list[str]:
+    """Tables that a source feeds, or fed once."""
+    names = [contract_of(model).table for model in MODELS]
+    return [t for t in names if config.feeds_of(t) or exists(con, f"{ROOM}.{t}")]
 
 
 def _reference(

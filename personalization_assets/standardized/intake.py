@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import polars as pl
@@ -10,12 +10,15 @@ import polars as pl
 from personalization_assets.contracts import Contract
 from personalization_assets.sources.config import Feed, Source, SourcesConfig
 from personalization_assets.sources.feeds import feed_errors, feed_rows, payload_query
+from personalization_assets.sql_text import quoted
+from personalization_assets.standardized.decisions import decided_rows
 from personalization_assets.standardized.entities import (
     UNREADABLE,
     Lookups,
     SourceContext,
     standardise,
 )
+from personalization_assets.standardized.releasing import RELEASED, releasing
 
 CHUNKED = frozenset({"web_events", "email_events"})
 """Tables so long that they are read in pieces; their rows do not depend on one another."""
@@ -30,12 +33,20 @@ SUPERSEDED = "row.superseded"
 OTHER_SOURCE = "product_id.other_source"
 
 
+LINEAGE = ("source", "_batch_id", "_row_key")
+
+
 @dataclass(frozen=True)
 class Intake:
-    """`rows` go on to the audit; `discarded` (source, _batch_id, _row_key, reason) are repeats."""
+    """`rows` go on to the audit, the others do not.
+
+    `discarded` (source, _batch_id, _row_key, record_key, reasons) are repeats, and rows that a
+    person discarded. `decided` are the rows of `decided_rows` that a decision binds.
+    """
 
     rows: pl.DataFrame
     discarded: pl.DataFrame
+    decided: pl.DataFrame
 
 
 def context_of(name: str, source: Source, feed: Feed) -> SourceContext:
@@ -52,7 +63,7 @@ def context_of(name: str, source: Source, feed: Feed) -> SourceContext:
     )
 
 
-def take_in(
+def received(
     con: duckdb.DuckDBPyConnection,
     config: SourcesConfig,
     contract: Contract,
@@ -60,8 +71,11 @@ def take_in(
     base_currency: str,
     lookups: Lookups,
     chunk_rows: int,
-) -> Intake:
-    """Read, standardise and sort out repeats; rows in the order of the sources and of `_row_key`.
+    only: str | None = None,
+) -> pl.DataFrame:
+    """All rows that the sources give to a table, standardised, in the order of `_row_key`.
+
+    With `only`, a relation with source and _row_key, just these rows.
 
     Raises:
         UserError: a feed cannot be computed.
@@ -69,7 +83,12 @@ def take_in(
     frames: list[pl.DataFrame] = []
     for name, source, feed in config.feeds_of(contract.table):
         context = context_of(name, source, feed)
-        query = feed_rows(con, config, name, contract.table)
+        query: str = feed_rows(con, config, name, contract.table)
+        if only:
+            query = (
+                f"SELECT f.* FROM ({query}) f SEMI JOIN (SELECT _row_key FROM {only}"
+                f" WHERE source = {quoted(name)}) o ON f._row_key = o._row_key"
+            )
         with feed_errors(con, config, name, contract.table):
             parts = [
                 standardise(contract.table, chunk, context, as_of, base_currency, lookups)
@@ -82,9 +101,44 @@ def take_in(
             frames.append(whole if whole["_row_key"].is_sorted() else whole.sort("_row_key"))
             del whole
     if not frames:
-        empty = contract.empty().with_columns(_failed_casts=pl.lit([], dtype=pl.List(pl.String)))
-        return Intake(empty, _no_discards())
-    return _without_repeats(con, contract, pl.concat(frames, rechunk=False))
+        return contract.empty().with_columns(_failed_casts=pl.lit([], dtype=pl.List(pl.String)))
+    return pl.concat(frames, rechunk=False)
+
+
+def sort_out(
+    con: duckdb.DuckDBPyConnection,
+    contract: Contract,
+    rows: pl.DataFrame,
+    decisions: pl.DataFrame,
+) -> Intake:
+    """Which rows go on to the audit: obeys what people decided, takes out repeats.
+
+    A row that a person discarded counts as never received: an older version of its record stays.
+    """
+    decided = decided_rows(con, contract.table, decisions)
+    if decided.height:
+        decided = decided.join(
+            rows.select("source", "_row_key"), on=["source", "_row_key"], how="semi"
+        )
+    discarded = decided.filter(pl.col("decision") == "discard")
+    released = decided.filter(pl.col("decision") == "release")
+    own = _discards(rows.clear(), "", contract)
+    if discarded.height:
+        both = rows.join(
+            discarded.select("source", "_row_key", pl.col("rules").alias("reasons")),
+            on=["source", "_row_key"],
+        )
+        own = _lineage(both, contract).with_columns(reasons=both["reasons"])
+        rows = rows.join(discarded, on=["source", "_row_key"], how="anti", maintain_order="left")
+    if released.height:
+        rows = rows.join(
+            released.select("source", "_row_key", pl.col("rules").alias(RELEASED)),
+            on=["source", "_row_key"],
+            how="left",
+            maintain_order="left",
+        )
+    rows, repeats = _without_repeats(con, contract, rows)
+    return Intake(rows, pl.concat([own, repeats]), decided)
 
 
 def _chunks(con: duckdb.DuckDBPyConnection, query: str, rows: int | None) -> Iterator[pl.DataFrame]:
@@ -124,14 +178,14 @@ def payloads(con: duckdb.DuckDBPyConnection, rows: pl.DataFrame) -> pl.DataFrame
 
 def _without_repeats(
     con: duckdb.DuckDBPyConnection, contract: Contract, rows: pl.DataFrame
-) -> Intake:
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Take out exact copies and older versions of a record.
 
     Of equal rows the first stays. Of different rows with one key the newest version stays: by
     `updated_at`, then by the file's name, then by when the file was loaded; two that are equally
     new are left to the contract, which rejects the second.
     """
-    discarded = [_no_discards()]
+    discarded = [_discards(rows.clear(), "", contract)]
     content = CONTENT_COLUMNS.get(contract.table, contract.key)
     readable = ~pl.col("_flags").list.contains(pl.lit(UNREADABLE))
     same = pl.struct(content).is_duplicated()
@@ -139,13 +193,11 @@ def _without_repeats(
         same |= pl.struct(contract.key).is_duplicated()
     repeated = rows.select((same & readable).alias("r"))["r"]
     if repeated.any():
-        columns = dict.fromkeys(
-            ["source", "_batch_id", "_row_key", *contract.key, *content, *_updated(rows)]
-        )
+        columns = dict.fromkeys([*LINEAGE, *contract.key, *content, *_updated(rows)])
         candidates = _with_versions(con, payloads(con, rows.filter(repeated).select(list(columns))))
         ordered = candidates.sort("loaded", "path", "_row_key")
         copies = ordered.filter(~pl.struct(*content, "payload").is_first_distinct())
-        discarded.append(_discards(copies, DUPLICATE))
+        discarded.append(_discards(copies, DUPLICATE, contract))
         rest = candidates.join(
             copies.select("_row_key", "source"),
             on=["_row_key", "source"],
@@ -153,7 +205,7 @@ def _without_repeats(
             maintain_order="left",
         )
         old = _older_versions(rest, list(contract.key))
-        discarded.append(_discards(old, SUPERSEDED))
+        discarded.append(_discards(old, SUPERSEDED, contract))
     gone = pl.concat(discarded)
     kept = (
         rows.join(
@@ -166,9 +218,9 @@ def _without_repeats(
         else rows
     )
     if contract.table == "products":
-        kept, later = _first_source_wins(kept)
+        kept, later = _first_source_wins(kept, contract)
         gone = pl.concat([gone, later])
-    return Intake(_sound_rows_first(kept, contract), gone)
+    return _sound_rows_first(kept, contract), gone
 
 
 def _updated(rows: pl.DataFrame) -> list[str]:
@@ -195,33 +247,40 @@ def _older_versions(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     return ordered.filter(~pl.struct(key).is_first_distinct() & ~pl.all_horizontal(same))
 
 
-def _first_source_wins(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _first_source_wins(rows: pl.DataFrame, contract: Contract) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Product ids are the shop's: what an earlier source describes, a later one does not."""
     first = pl.col("source") == pl.col("source").first().over("product_id")
     wins = first | pl.col("product_id").is_null()
-    return rows.filter(wins), _discards(rows.filter(~wins), OTHER_SOURCE)
+    return rows.filter(wins), _discards(rows.filter(~wins), OTHER_SOURCE, contract)
 
 
 def _sound_rows_first(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
     """Of rows with one key the first is accepted: let that not be one that will be rejected."""
-    if rows.select(~pl.struct(contract.key).is_duplicated().any()).item():
+    doubtful = rows.select(pl.struct(contract.key).is_duplicated().alias("d"))["d"]
+    if not doubtful.any():
         return rows
-    fatal = [r.name for r in contract.rules if r.severity == "error"]
-    unsound = (
-        pl.col("_failed_casts")
-        .list.eval(pl.element() + ".type")
-        .list.set_union(pl.col("_flags"))
-        .list.eval(pl.element().is_in(fatal))
-        .list.any()
+    alone = releasing(replace(contract, key=()))
+    unsound = alone.audit(rows.filter(doubtful)).rejected.select("source", "_row_key")
+    if unsound.height == 0:
+        return rows
+    keys = ["source", "_row_key"]
+    return pl.concat(
+        [
+            rows.join(unsound, on=keys, how="anti", maintain_order="left"),
+            rows.join(unsound, on=keys, how="semi", maintain_order="left"),
+        ],
+        rechunk=False,
     )
-    return rows.sort(unsound, maintain_order=True)
 
 
-def _discards(rows: pl.DataFrame, reason: str) -> pl.DataFrame:
-    return rows.select("source", "_batch_id", "_row_key", reason=pl.lit(reason))
+def _discards(rows: pl.DataFrame, reason: str, contract: Contract) -> pl.DataFrame:
+    return _lineage(rows, contract).with_columns(reasons=pl.concat_list(pl.lit(reason)))
 
 
-def _no_discards() -> pl.DataFrame:
-    return pl.DataFrame(
-        schema=dict.fromkeys(["source", "_batch_id", "_row_key", "reason"], pl.String)
-    )
+def _lineage(rows: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    return rows.select(*LINEAGE, record_key=record_key(contract))
+
+
+def record_key(contract: Contract) -> pl.Expr:
+    """What a source calls the record of a row: the second column of every table's key."""
+    return pl.col(contract.key[1])
