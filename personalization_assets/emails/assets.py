@@ -14,8 +14,9 @@ from personalization_assets.emails.contracts import (
     Suppressions,
 )
 from personalization_assets.emails.links import load_signer
-from personalization_assets.emails.suppression_list import read_list, read_role_accounts, suppress
+from personalization_assets.emails.suppression_list import read_list, suppress
 from personalization_assets.errors import UserError
+from personalization_assets.mailboxes import read_role_accounts
 from personalization_assets.tables import Query, Run, table_asset
 from personalization_assets.warehouse import FileQuery
 

@@ -49,12 +49,9 @@ from personalization_assets.emails import decision_sql
 from personalization_assets.emails.campaigns import Campaign
 from personalization_assets.emails.problems import did_you_mean
 from personalization_assets.emails.settings import EmailsSettings
-from personalization_assets.emails.suppression_list import (
-    ROLE_ACCOUNTS,
-    read_role_accounts,
-    register_tables,
-)
+from personalization_assets.emails.suppression_list import register_tables
 from personalization_assets.errors import UserError
+from personalization_assets.mailboxes import packaged_mailboxes
 from personalization_assets.sql_text import quoted
 
 EMAIL_SHAPE = r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".]{2,}"
@@ -122,7 +119,7 @@ def decide(
     if settings.mail_role_accounts:
         role_accounts = []
     elif role_accounts is None:
-        role_accounts = read_role_accounts(ROLE_ACCOUNTS)
+        role_accounts = sorted(packaged_mailboxes().roles)
     register_tables(con, _small_tables(campaigns, due, settings, role_accounts))
     candidates = " UNION ALL ".join(_candidates_sql(c) for c in due) or (
         "SELECT ''::VARCHAR AS campaign, 0::BIGINT AS person WHERE false"

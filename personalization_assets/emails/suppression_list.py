@@ -1,11 +1,9 @@
-"""Who is not written to, whatever they agreed to: the shop's list, lists left, role accounts.
+"""Who is not written to, whatever they agreed to: the shop's list, lists left, refusing mailboxes.
 
-Two files of the shop, both optional: `data/suppressions.csv`, addresses that get no mail, and
-`data/role_accounts.csv`, what the shop thinks of mailboxes that belong to a task (info@, sales@).
+The shop's list is `data/suppressions.csv`, optional: addresses that get no mail.
 """
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,16 +12,12 @@ import duckdb
 import polars as pl
 
 from personalization_assets.errors import UserError
+from personalization_assets.mailboxes import csv_rows
 
 if TYPE_CHECKING:
     from personalization_assets.emails.campaigns import Campaign
 
 SCHEMA: dict[str, pl.DataType] = {"email": pl.String(), "since": pl.Datetime("us")}
-
-ROLE_ACCOUNTS = Path(__file__).with_name("role_accounts.csv")
-"""Names of RFC 2142 and what shops use in a few languages."""
-
-YES, NO = ("yes", "true", "1", ""), ("no", "false", "0")
 
 REASONS = (
     # reason, what it stops; the strongest first
@@ -46,7 +40,7 @@ def read_list(path: Path) -> pl.DataFrame:
     """
     emails: list[str] = []
     dates: list[datetime | None] = []
-    for line, row in _rows(path, "email"):
+    for line, row in csv_rows(path, "email"):
         address = row["email"].lower()
         if "@" not in address:
             raise UserError(
@@ -57,58 +51,12 @@ def read_list(path: Path) -> pl.DataFrame:
     return pl.DataFrame({"email": emails, "since": dates}, schema=SCHEMA)
 
 
-def read_role_accounts(path: Path) -> list[str]:
-    """Mailbox names (the part before @ and +) that belong to a task and not to a person, sorted.
-
-    The packaged list, changed by the shop's file: a CSV with a column `name` and, if a name is to
-    be taken out of the list, a column `role` that says no.
-
-    Raises:
-        UserError: no column `name`, or a `role` that is neither yes nor no.
-    """
-    names = {row["name"] for _, row in _rows(ROLE_ACCOUNTS, "name")}
-    for line, row in _rows(path, "name"):
-        name, said = row["name"].lower(), row.get("role", "").lower()
-        if "@" in name or said not in (*YES, *NO):
-            raise UserError(
-                f"{path} line {line}: write the name before the @, such as info, and yes or no as "
-                f"its role."
-            )
-        if said in NO:
-            names.discard(name)
-        else:
-            names.add(name)
-    return sorted(names)
-
-
 def register_tables(con: duckdb.DuckDBPyConnection, frames: Mapping[str, pl.DataFrame]) -> None:
     """Make small frames temporary tables of the connection."""
     for name, frame in frames.items():
         con.register(f"{name}_rows", frame.to_arrow())
         con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {name}_rows")
         con.unregister(f"{name}_rows")
-
-
-def _rows(path: Path, needed: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Lines of a CSV whose column `needed` is not empty, by number; none if there is no file."""
-    if not path.is_file():
-        return
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            if needed not in (rows.fieldnames or []):
-                raise UserError(
-                    f"{path} needs a first line that names its columns, one of them {needed}."
-                )
-            for row in rows:
-                if (row[needed] or "").strip():
-                    # A line with too many cells holds the rest under None, as a list.
-                    yield (
-                        rows.line_num,
-                        {k: (v or "").strip() for k, v in row.items() if k is not None},
-                    )
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
 
 
 def _date(path: Path, line: int, text: str) -> datetime | None:

@@ -8,13 +8,7 @@ import polars as pl
 import pytest
 
 from personalization_assets.emails.campaigns import Campaign
-from personalization_assets.emails.suppression_list import (
-    ROLE_ACCOUNTS,
-    SCHEMA,
-    read_list,
-    read_role_accounts,
-    suppress,
-)
+from personalization_assets.emails.suppression_list import SCHEMA, read_list, suppress
 from personalization_assets.errors import UserError
 from personalization_assets.settings import Settings
 from personalization_tests.emails.shop import AS_OF, PROJECT, make_shop, publish
@@ -168,17 +162,3 @@ def test_mistakes_in_the_shops_files_are_one_sentence_without_the_address(tmp_pa
     file.write_bytes("email\nä@x.example\n".encode("latin-1"))
     with pytest.raises(UserError, match="not UTF-8"):
         read_list(file)
-
-
-def test_the_shop_adds_role_accounts_and_takes_some_out(tmp_path: Path) -> None:
-    file = tmp_path / "role_accounts.csv"
-    packaged = read_role_accounts(file)
-    assert {"info", "sales", "postmaster", "abuse", "noreply"} <= set(packaged)
-    assert packaged == sorted(set(ROLE_ACCOUNTS.read_text().split()) - {"name"})
-    file.write_text("name,role\nLadenteam,yes\nteam,no\nwerkstatt,\n")
-    changed = read_role_accounts(file)
-    assert set(changed) - set(packaged) == {"ladenteam", "werkstatt"}
-    assert set(packaged) - set(changed) == {"team"}
-    file.write_text("name,role\ninfo@shop.example,yes\n")
-    with pytest.raises(UserError, match="line 2: write the name before the @"):
-        read_role_accounts(file)
