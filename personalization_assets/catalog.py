@@ -72,7 +72,7 @@ def check_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
             name=name,
             asset=dg.AssetKey([contract.room, contract.table]),
             description="; ".join(rule.description for rule in rules),
-            blocking=any(rule.severity == "error" for rule in rules),
+            blocking=any(r.severity == "error" or r.limit is not None for r in rules),
         )
         for name, rules in _rules_by_check(contract).items()
     ]

@@ -46,7 +46,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     extracts = load_sources(settings.sources_file)
     tables = [
         *build_source_assets(extracts, settings.sources),
-        *build_standardized_assets(extracts),
+        *build_standardized_assets(extracts, settings.standardized),
         *identity.ASSETS,
         *profiles.ASSETS,
         *promotion_assets.ASSETS,

@@ -179,7 +179,12 @@ def _stage_and_audit(
     share = rejected / received if received else 0.0
     # Without a quarantine there is nowhere to put a bad row: any error stops the publish.
     stop = share > contract.reject_limit if on_rejected else bool(broken)
-    return Published(contract, received, kept, failures, broken if stop else {})
+    above = {
+        r.name: n
+        for r in contract.rules
+        if r.limit is not None and (n := failures.get(r.name, 0)) > r.limit * received
+    }
+    return Published(contract, received, kept, failures, (broken if stop else {}) | above)
 
 
 def _audit_in_duckdb(
@@ -208,12 +213,15 @@ def _audit_in_duckdb(
 def _why_not(result: Published) -> str:
     broken = ", ".join(f"{rule} ({n:,})" for rule, n in sorted(result.blocked_by.items()))
     rejected = result.received - result.rows
-    limit = (
-        f"{rejected / max(result.received, 1):.0%} of them would be rejected, the limit is "
-        f"{result.contract.reject_limit:.0%}"
-        if result.contract.reject_limit
-        else "none may"
-    )
+    share = rejected / max(result.received, 1)
+    own = [r for r in result.contract.rules if r.name in result.blocked_by and r.limit is not None]
+    if result.contract.reject_limit and (share > result.contract.reject_limit or not own):
+        limit = f"{share:.0%} of them would be rejected, the limit is "
+        limit += f"{result.contract.reject_limit:.0%}"
+    elif own:
+        limit = "; ".join(f"the limit of {r.name} is {r.limit:.1%}" for r in own)
+    else:
+        limit = "none may"
     return (
         f"{result.contract.name} was not published: of {result.received:,} rows some broke "
         f"{broken}; {limit}. The previous table stands; correct the input or the contract and "

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from personalization_assets.contracts.overrides import ContractSettings
+
 
 class StandardizedSettings(BaseModel):
     """Settings of the standardized room."""
@@ -17,4 +19,9 @@ class StandardizedSettings(BaseModel):
     labels_file: str = Field(
         default="labels.yaml",
         description="File in the data folder with the wanted spelling of categories, if there",
+    )
+    contracts: dict[str, ContractSettings] = Field(
+        default={},
+        description="By table: severities, parameters and limits of rules that differ from the "
+        "contract; `personalize contracts show <table>` lists them",
     )
