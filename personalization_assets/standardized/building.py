@@ -37,7 +37,7 @@ class TableBuild:
         Raises:
             UserError: a feed cannot be computed, or the file of decisions has a mistake.
         """
-        intake = self.intake(run)
+        intake = self.intake(run, self.received(run))
         self._intake = replace(intake, rows=intake.rows.clear())
         feeds = self.config.feeds_of(self.contract.table)
         if not feeds:
@@ -72,12 +72,10 @@ class TableBuild:
             only,
         )
 
-    def intake(self, run: Run, rows: pl.DataFrame | None = None) -> Intake:
-        """All rows that were received, or these, sorted out: see `intake.sort_out`."""
+    def intake(self, run: Run, rows: pl.DataFrame, only: str | None = None) -> Intake:
+        """Rows that were received, sorted out: see `intake.sort_out`."""
         decisions = read_decisions(run.settings.data_dir / FILE)
-        return sort_out(
-            run.con, self.contract, self.received(run) if rows is None else rows, decisions
-        )
+        return sort_out(run.con, self.contract, rows, decisions, only)
 
 
 def _lookups(run: Run, table: str) -> Lookups:

@@ -137,8 +137,8 @@ def withdraw(path: Path, decision_id: str) -> pl.DataFrame:
     return gone
 
 
-def digests(con: duckdb.DuckDBPyConnection, source: str, keys: str | None = None) -> Query:
-    """`_row_key` and `row_digest` of a source's rows, or of those in the relation `keys`.
+def digests(con: duckdb.DuckDBPyConnection, source: str, only: str | None = None) -> Query:
+    """`_row_key` and `row_digest` of a source's rows, or of those in `only` (source, _row_key).
 
     The digest is of names and values of the filled columns, by name: 32 hex digits of SHA-256. A
     column that the source gets later is empty in earlier rows and leaves their digests alone.
@@ -153,7 +153,12 @@ def digests(con: duckdb.DuckDBPyConnection, source: str, keys: str | None = None
         f"{quoted(c)} || ':' || length({ident(c)}::VARCHAR) || ':' || {ident(c)}::VARCHAR"
         for c in columns
     )
-    chosen = f" SEMI JOIN {keys} k ON r._row_key = k._row_key" if keys else ""
+    chosen = (
+        f" WHERE EXISTS (SELECT 1 FROM {only} o WHERE o.source = {quoted(source)}"
+        " AND o._row_key = r._row_key)"
+        if only
+        else ""
+    )
     return Query(
         f"SELECT _row_key, sha256(concat_ws(',', {parts}))[:32] AS row_digest"
         f" FROM sources.{ident(source)} r{chosen}"
@@ -161,9 +166,9 @@ def digests(con: duckdb.DuckDBPyConnection, source: str, keys: str | None = None
 
 
 def decided_rows(
-    con: duckdb.DuckDBPyConnection, table: str, decisions: pl.DataFrame
+    con: duckdb.DuckDBPyConnection, table: str, decisions: pl.DataFrame, only: str | None = None
 ) -> pl.DataFrame:
-    """The received rows of a table that decisions bind.
+    """The received rows of a table, or of the relation `only` (source, _row_key), that are bound.
 
     Columns: source, _row_key, decision_id, decision, rules, author, decided_at, reason.
     """
@@ -180,7 +185,7 @@ def decided_rows(
         con.register("decided_digests", part.select("row_digest").to_arrow())
         try:
             rows: pl.DataFrame = con.sql(
-                f"SELECT _row_key, row_digest FROM ({digests(con, str(source))})"
+                f"SELECT _row_key, row_digest FROM ({digests(con, str(source), only)})"
                 " SEMI JOIN decided_digests USING (row_digest) ORDER BY _row_key"
             ).pl()
         finally:

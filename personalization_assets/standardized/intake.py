@@ -110,12 +110,14 @@ def sort_out(
     contract: Contract,
     rows: pl.DataFrame,
     decisions: pl.DataFrame,
+    only: str | None = None,
 ) -> Intake:
     """Which rows go on to the audit: obeys what people decided, takes out repeats.
 
     A row that a person discarded counts as never received: an older version of its record stays.
+    `only` is the relation of `received`.
     """
-    decided = decided_rows(con, contract.table, decisions)
+    decided = decided_rows(con, contract.table, decisions, only)
     if decided.height:
         decided = decided.join(
             rows.select("source", "_row_key"), on=["source", "_row_key"], how="semi"
