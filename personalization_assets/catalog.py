@@ -121,7 +121,7 @@ def column_schema(contract: Contract, types: Mapping[str, str] | None = None) ->
             dg.TableColumn(
                 name=c.name,
                 type=(types or {}).get(c.name, c.duckdb_type) or "known after the first run",
-                description=c.description + (f" ({c.unit})" if c.unit else ""),
+                description=c.meaning,
                 constraints=dg.TableColumnConstraints(
                     nullable=c.nullable, unique=contract.key == (c.name,)
                 ),

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from personalization_assets.commands.campaign import campaign
+from personalization_assets.commands.contracts import contracts
 from personalization_assets.commands.identity import identity
 from personalization_assets.commands.mails import mails
 from personalization_assets.commands.recommend import recommend
@@ -133,7 +134,7 @@ def demo(settings_file: Path | None, people: int) -> None:
     sys.exit(0 if run_demo(load_settings(settings_file), people, Console()) else 1)
 
 
-for group in (identity, campaign, mails, recommend, serve):
+for group in (contracts, identity, campaign, mails, recommend, serve):
     main.add_command(group)
 
 

@@ -13,6 +13,8 @@ from personalization_assets.automation.freshness import with_freshness
 from personalization_assets.automation.jobs import refresh
 from personalization_assets.automation.retraining import retrain, retraining_sensor
 from personalization_assets.automation.schedules import nightly_schedule
+from personalization_assets.contracts import Contract, contract_of
+from personalization_assets.contracts.reading import models
 from personalization_assets.emails import assets as emails
 from personalization_assets.emails.checks import CHECKS as EMAILS_CHECKS
 from personalization_assets.feedback import assets as feedback
@@ -33,6 +35,7 @@ from personalization_assets.sources.sensor import new_files_sensor
 from personalization_assets.sql_models import read_sql_models, sql_model_assets
 from personalization_assets.standardized.assets import build_standardized_assets
 from personalization_assets.standardized.checks import build_standardized_checks
+from personalization_assets.standardized.in_force import contracts_in_force
 from personalization_assets.tables import Clock
 from personalization_assets.warehouse import Warehouse
 
@@ -83,6 +86,22 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         },
         executor=dg.in_process_executor,
     )
+
+
+def contracts_of(settings: Settings, *, as_written: bool = False) -> dict[str, Contract]:
+    """`room.table` -> contract of every table that has one, in the order of their names.
+
+    Those of the standardized tables with the user's settings applied, unless `as_written`.
+
+    Raises:
+        UserError: as `build_definitions`.
+    """
+    keys = build_definitions(settings).resolve_asset_graph().materializable_asset_keys
+    found = {m.contract.name: m.contract for m in read_sql_models(settings.sql_models)}
+    found |= {c.name: c for c in (contract_of(model) for model in models())}
+    if not as_written:
+        found |= {c.name: c for c in contracts_in_force(settings.standardized).values()}
+    return {name: found[name] for name in sorted(".".join(k.path) for k in keys) if name in found}
 
 
 def warehouse_of(settings: Settings) -> Warehouse:

@@ -38,6 +38,12 @@ class Column:
     unit: str | None = None
     renamed_from: str | None = None
 
+    @property
+    def meaning(self) -> str:
+        """The description, with the unit where it does not say it."""
+        said = self.unit is None or f"({self.unit})" in self.description
+        return self.description if said else f"{self.description} ({self.unit})"
+
 
 @dataclass(frozen=True)
 class Rule:

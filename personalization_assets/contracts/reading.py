@@ -5,7 +5,7 @@ DuckDB and of a single record. A check of a whole row is declared with `frame_ru
 in Python work too: Pandera judges them, on frames only.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
 
@@ -127,6 +127,14 @@ def contract_of(model: type[pa.DataFrameModel]) -> Contract:
         rules=tuple(rules),
         model=model,
     )
+
+
+def models(below: type[pa.DataFrameModel] = pa.DataFrameModel) -> Iterator[type[pa.DataFrameModel]]:
+    """Every Pandera model that describes a table and whose module has been loaded."""
+    for model in below.__subclasses__():
+        if (getattr(model.Config, "metadata", None) or {}).get("room"):
+            yield model
+        yield from models(model)
 
 
 def rule_name(check: Any, column: str | None) -> str:
