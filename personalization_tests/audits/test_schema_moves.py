@@ -1,5 +1,6 @@
 """Tables move between shapes and come back byte for byte, whatever they hold."""
 
+import os
 from typing import Any
 
 import duckdb
