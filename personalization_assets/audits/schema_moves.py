@@ -46,28 +46,38 @@ class Done:
     sql: list[str]
 
 
+def shape_of(con: duckdb.DuckDBPyConnection, table: str) -> Shape:
+    """The columns that a table or view has now; none if it is not there."""
+    rows = con.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name ="
+        " current_database() AND schema_name || '.' || table_name = ? ORDER BY column_index",
+        [table],
+    ).fetchall()
+    return tuple(ShapeColumn(name, data_type) for name, data_type in rows)
+
+
 def stored_shape(con: duckdb.DuckDBPyConnection, table: str) -> Shape:
-    """The columns that a table has now; contracts know what may be empty, the table does not.
+    """The columns of a table that can be moved; what may be empty only a contract knows.
 
     Raises:
         UserError: there is no such table, or it is a view and holds no rows of its own.
     """
-    found = con.execute(
-        "SELECT table_type FROM information_schema.tables WHERE table_catalog = current_database()"
-        " AND table_schema || '.' || table_name = ?",
-        [table],
-    ).fetchall()
-    if not found or table.startswith(("audits.", "parked.")):
+    shape = shape_of(con, table)
+    if not shape or table.startswith(("audits.", "parked.")):
         raise UserError(
             f"There is no table {table} that has versions: `personalize schema list` names them."
         )
-    if found[0][0] == "VIEW":
+    views = con.execute(
+        "SELECT count(*) FROM duckdb_views() WHERE database_name = current_database()"
+        " AND schema_name || '.' || view_name = ?",
+        [table],
+    ).fetchall()
+    if views[0][0]:
         raise UserError(
             f"{table} is a view on files, its rows are not in the warehouse: it changes its shape "
             "when a run builds it again, and cannot be moved."
         )
-    described = con.execute(f"DESCRIBE {qualified(table)}").fetchall()
-    return tuple(ShapeColumn(row[0], row[1]) for row in described)
+    return shape
 
 
 def move(

@@ -1,0 +1,237 @@
+"""Which version a schema command means, and the move to it while the warehouse is held."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import dagster as dg
+
+from personalization_assets import warehouse as wh
+from personalization_assets.audits.schema_changes import Shape, ShapeColumn, same_columns
+from personalization_assets.audits.schema_moves import move_to, stored_shape
+from personalization_assets.audits.schema_plan import qualified
+from personalization_assets.audits.schemas import (
+    Version,
+    former_names,
+    numbered,
+    read_versions,
+    standing,
+)
+from personalization_assets.errors import UserError
+from personalization_assets.settings import PROJECT, Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+Direction = Literal["upgrade", "rollback"]
+
+
+@dataclass(frozen=True)
+class InForce:
+    """The contract of a table as the code and the settings have it now."""
+
+    table: str
+    version: int
+    key: tuple[str, ...]
+    columns: tuple[dg.TableColumn, ...]
+
+    @property
+    def renamed_from(self) -> dict[str, str]:
+        """New name -> former name, as the contract declares it."""
+        return {c.name: c.tags["renamed_from"] for c in self.columns if "renamed_from" in c.tags}
+
+    def shape(self, con: "duckdb.DuckDBPyConnection", stored: Shape) -> Shape:
+        """The columns that it promises. A SQL model's types are those that are stored.
+
+        Raises:
+            UserError: a column is new and its type comes out of the SELECT.
+        """
+        types = {c.name: c.data_type for c in stored}
+        columns = []
+        for column in self.columns:
+            former = self.renamed_from.get(column.name, column.name)
+            data_type = types.get(column.name, types.get(former))
+            if column.type[:1].isupper():
+                ((_, data_type, *_),) = con.execute(
+                    f"DESCRIBE SELECT NULL::{column.type} AS x"
+                ).fetchall()
+            if data_type is None:
+                raise UserError(
+                    f"{self.table} gets the new column {column.name}, whose type its SELECT "
+                    f"decides: let a run build it (`personalize run --select "
+                    f"{self.table.replace('.', '/')}`), then its version has a number."
+                )
+            columns.append(ShapeColumn(column.name, data_type, column.constraints.nullable))
+        return tuple(columns)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a command did or, on a dry run, would do."""
+
+    table: str
+    before: str
+    after: str
+    steps: list[str]
+    sql: list[str]
+    rows: int
+    seconds: float
+    readers: list[str]
+    dry_run: bool
+
+
+class _TakenBackError(Exception):
+    """Ends the transaction of a dry run."""
+
+
+def in_force(settings: Settings, table: str) -> InForce | None:
+    """The contract of a table; None where it has none."""
+    from personalization_assets.definitions import build_definitions
+
+    for spec in build_definitions(settings).resolve_all_asset_specs():
+        if ".".join(spec.key.path) != table or "contract_version" not in spec.metadata:
+            continue
+        columns = spec.metadata["dagster/column_schema"].columns
+        key = tuple(k for k in str(spec.metadata["contract_key"]).split(", ") if k)
+        return InForce(table, int(spec.metadata["contract_version"]), key, tuple(columns))
+    return None
+
+
+def definition_of(settings: Settings, table: str) -> Path:
+    """The file or folder in which the table's contract is written, from the project's folder."""
+    room, _, name = table.partition(".")
+    package = Path(__file__).parent.parent / room
+    found = next(
+        (
+            path
+            for path in (
+                settings.sql_models / room / f"{name}.sql",
+                package / "contracts",
+                package / "contracts.py",
+            )
+            if path.exists()
+        ),
+        package,
+    )
+    return found.relative_to(PROJECT) if found.is_relative_to(PROJECT) else found
+
+
+@contextmanager
+def held(settings: Settings) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """The warehouse for a command that writes: no run is at work on it.
+
+    Raises:
+        UserError: there is no warehouse, or another process holds it.
+    """
+    from personalization_assets.definitions import warehouse_of
+
+    if not settings.warehouse_file.exists():
+        raise UserError(
+            f"There is no warehouse at {settings.warehouse_file}: run `personalize run` first."
+        )
+    with warehouse_of(settings).model_copy(update={"wait_seconds": 2.0}).connect() as con:
+        yield con
+
+
+def move_table(
+    settings: Settings, table: str, to: int | None, direction: Direction, dry_run: bool
+) -> Moved:
+    """Move a stored table to a version, or to the contract in force, in one transaction.
+
+    Raises:
+        UserError: the version is none to go to, or the move would break what it promises.
+    """
+    code = in_force(settings, table)
+    with held(settings) as con:
+        stored = stored_shape(con, table)
+        versions = read_versions(con, table)
+        here = standing(stored, versions)
+        if to is None and direction == "upgrade":
+            if code is None:
+                raise UserError(f"{table} has no contract: name a version with --to.")
+            target, after = code.shape(con, stored), f"contract in force, version {code.version}"
+            former = dict(code.renamed_from)
+            newest = versions[-1]
+            if here is not None and here.number < newest.number:
+                former |= _through(newest, versions, here, former)
+        else:
+            version = _target(table, versions, here, to, direction)
+            target, after = version.shape, f"version {version.number}"
+            start = here or versions[-1]
+            former = former_names(versions, start.number, version.number)
+        before = f"version {here.number}" if here else "as stored, which no run has recorded"
+        key = _key(code.key if code else (), target, code, former)
+        if same_columns(stored, target):
+            return Moved(table, before, after, [], [], 0, 0.0, [], dry_run)
+        started = time.monotonic()
+        rows = con.execute(f"SELECT count(*) FROM {qualified(table)}").fetchall()[0][0]
+        try:
+            with wh.transaction(con):
+                done = move_to(con, table, target, former, key)
+                if dry_run:
+                    raise _TakenBackError
+        except _TakenBackError:
+            pass
+        seconds = time.monotonic() - started
+        return Moved(
+            table, before, after, done.steps, done.sql, rows, seconds, versions[-1].read_by, dry_run
+        )
+
+
+def _target(
+    table: str,
+    versions: Sequence[Version],
+    here: Version | None,
+    to: int | None,
+    direction: Direction,
+) -> Version:
+    if to is None:
+        at = here.number if here else versions[-1].number + 1
+        shape = here.shape if here else ()
+        earlier = [v for v in versions if v.number < at and not same_columns(v.shape, shape)]
+        if not earlier:
+            raise UserError(
+                f"{table} has no version before the one that is stored: there is nothing to go "
+                "back to."
+            )
+        return earlier[-1]
+    version = numbered(versions, to)
+    if here is not None and version.number != here.number:
+        newer = version.number > here.number
+        if newer != (direction == "upgrade"):
+            other = "upgrade" if newer else "rollback"
+            raise UserError(
+                f"{table} stands at version {here.number}: to reach version {to} use "
+                f"`personalize schema {other} {table} --to {to}`."
+            )
+    return version
+
+
+def _through(
+    newest: Version, versions: Sequence[Version], here: Version, declared: Mapping[str, str]
+) -> dict[str, str]:
+    """Names of the contract in force -> names stored, through the versions between them."""
+    earlier = former_names(versions, here.number, newest.number)
+    names = {c.name for c in newest.shape}
+    through = {name: old for name, old in earlier.items() if name not in declared.values()}
+    for name, old in declared.items():
+        if name not in names and old in earlier:
+            through[name] = earlier[old]
+    return through
+
+
+def _key(
+    key: Sequence[str], target: Shape, code: InForce | None, former: Mapping[str, str]
+) -> list[str]:
+    """The contract's key under the names of the target; none where the target lacks it."""
+    names = {c.name for c in target}
+    declared = code.renamed_from if code else {}
+    back = {old: new for new, old in former.items()}
+    found = []
+    for column in key:
+        choices = [column, back.get(column), declared.get(column)]
+        found.append(next((c for c in choices if c in names), None))
+    return [c for c in found if c is not None] if None not in found else []
