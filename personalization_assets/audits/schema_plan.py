@@ -92,19 +92,22 @@ class Plan:
         return [name for name in self.old if self._misfit(name)]
 
     def refuse_holes(self, execute: Execute) -> None:
-        """Stop where a mandatory column of the new shape would be empty."""
-        for column in self.target:
-            if column.nullable is not False:
-                continue
-            (holes, rows), *_ = execute(
-                f"SELECT count(*) FILTER (WHERE {in_new(column.name)} IS NULL), count(*)"
-                " FROM temp.moving"
-            )
-            if holes:
+        """Stop where a mandatory column of the new shape would be empty.
+
+        Raises:
+            UserError: names the first such column.
+        """
+        mandatory = [c.name for c in self.target if c.nullable is False]
+        if not mandatory:
+            return
+        filled = ", ".join(f"count({in_new(name)})" for name in mandatory)
+        ((rows, *counts),) = execute(f"SELECT count(*), {filled} FROM temp.moving")
+        for name, count in zip(mandatory, counts, strict=True):
+            if count != rows:
                 raise UserError(
-                    f"{self.table} cannot be moved: {column.name} is never empty in that version, "
-                    f"and {holes:,} of {rows:,} rows have no value for it; let a run under the "
-                    "contract of that version build the table instead."
+                    f"{self.table} cannot be moved: {name} is never empty in that version, and "
+                    f"{int(str(rows)) - int(str(count)):,} of {rows:,} rows have no value for it; "
+                    "let a run under the contract of that version build the table instead."
                 )
 
     def is_unique(self, execute: Execute, names: Sequence[str], key: Sequence[str]) -> bool:

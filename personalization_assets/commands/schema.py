@@ -104,6 +104,8 @@ def diff(
                 if changes:
                     title = f"{table}: as stored -> contract in force, version {code.version}"
                     _print_changes(console, title, changes, readers)
+                    if code.version == versions[-1].contract_version:
+                        _say(console, f"Its version is still {code.version}: raise it with this.")
                     return
             if len(versions) == 1:
                 console.print(f"{table} has one version, which the code has too: nothing differs.")
@@ -212,7 +214,8 @@ def parked(file: Path | None, drop: str | None, warehouse: Path | None) -> None:
         console.print("Nothing is parked.")
         return
     table = Table(box=None, header_style="bold")
-    for column in ("parked table", "of", "columns", "rows", "by", "since (UTC)", "comes back with"):
+    table.add_column("parked table", no_wrap=True)
+    for column in ("columns", "rows", "by", "since (UTC)", "comes back with"):
         table.add_column(column, justify="right" if column == "rows" else "left")
     back = {"undo": "rollback", "redo": "upgrade", "left": "nothing: its rows are gone"}
     for move in moves:
@@ -220,7 +223,6 @@ def parked(file: Path | None, drop: str | None, warehouse: Path | None) -> None:
             continue
         table.add_row(
             move.parked.table,
-            move.table,
             escape(", ".join(move.parked.values)),
             f"{counts[move.parked.table]:,}",
             escape(", ".join(move.parked.key) or "row hash"),
@@ -286,7 +288,7 @@ def _print_versions(
             str(version.contract_version or ""),
             f"{version.first_seen:%Y-%m-%d %H:%M}",
             f"{version.last_seen:%Y-%m-%d %H:%M}",
-            version.compatibility,
+            version.compatibility if version.number > 1 else "",
             escape(version.difference),
         )
     console.print(table)
