@@ -2,7 +2,8 @@
 
 A plain list, so that `sources.yaml` can be checked without importing a contract; a test holds it
 against the contracts of the standardized room. Columns that the platform works out itself
-(`record_id`, `..._base`) are not here; columns that only exist to be read (`discount_amount`) are.
+(`record_id`, `..._base`) are not here; columns that only exist to be read (`discount_amount`,
+`line_amount`) are.
 """
 
 PERSON = ("given_name", "family_name", "full_name", "email", "phone")
@@ -82,6 +83,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "description",
         "quantity",
         "unit_price",
+        "line_amount",
         "currency",
         "ordered_at",
     ),
@@ -128,7 +130,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
 }
 
-READ_ONLY = {"orders": ("discount_amount",)}
+READ_ONLY = {"orders": ("discount_amount",), "order_lines": ("line_amount",)}
 """Columns that a feed gives and the standardized table holds under another name or not at all."""
 
 REQUIRED: dict[str, tuple[str, ...]] = {

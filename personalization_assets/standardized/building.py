@@ -5,6 +5,7 @@ from dataclasses import replace
 import polars as pl
 
 from personalization_assets.contracts import Contract
+from personalization_assets.mailboxes import load_mailboxes
 from personalization_assets.sources.config import SourcesConfig
 from personalization_assets.standardized import quarantine
 from personalization_assets.standardized.decisions import FILE, read_decisions
@@ -80,6 +81,7 @@ class TableBuild:
 
 def _lookups(run: Run, table: str) -> Lookups:
     wanted = load_spellings(run.settings.data_dir / run.settings.standardized.labels_file)
+    mailboxes = load_mailboxes(run.settings.data_dir)
     needed = LOOKS_UP.get(table)
     if needed == "orders":
         times: pl.DataFrame = run.con.sql(
@@ -91,5 +93,5 @@ def _lookups(run: Run, table: str) -> Lookups:
             "SELECT category AS label FROM standardized.products"
             " UNION ALL SELECT subcategory FROM standardized.products"
         ).pl()
-        return Lookups(spellings=spellings(labels["label"]) | wanted)
-    return Lookups(spellings=wanted)
+        return Lookups(spellings=spellings(labels["label"]) | wanted, mailboxes=mailboxes)
+    return Lookups(spellings=wanted, mailboxes=mailboxes)

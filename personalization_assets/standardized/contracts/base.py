@@ -21,6 +21,17 @@ CURRENCY_PATTERN = r"^[A-Z]{3}$"
 MONEY_LIMIT = 10_000_000.0
 QUANTITY_LIMIT = 1_000_000
 
+EMAIL_WARNINGS = ["email.type", "email.role", "email.disposable"]
+PERSON_WARNINGS = [
+    "name.implausible",
+    *EMAIL_WARNINGS,
+    "phone.type",
+    "phone.invalid",
+    "postcode.shape",
+    "country.unknown",
+]
+"""Rules of the columns that every table about a person has."""
+
 BASE_UNIT = {"unit": "base currency"}
 
 
@@ -74,6 +85,38 @@ def born_in_range() -> Any:
     return flag_rule(
         "birth_date.range", "birth_date lies between 1900 and the run; others become empty"
     )
+
+
+def believable_age() -> Any:
+    """A child or a record of age is kept: it may be true, and it may be the wrong field."""
+    return flag_rule("birth_date.age", "the person is 13 to 110 years old on the day of the run")
+
+
+def real_name() -> Any:
+    """What stands in the name is a name; what else it may be is in `normalise/plausible.py`."""
+    return flag_rule(
+        "name.implausible", "the name has letters, no digits and no @, and is no word like 'test'"
+    )
+
+
+def no_task() -> Any:
+    """The address is a person's; names of tasks can be changed in data/role_accounts.csv."""
+    return flag_rule("email.role", "the address is a person's and not a task's, such as info@")
+
+
+def lasting_address() -> Any:
+    """The address will last; domains can be changed in data/disposable_domains.csv."""
+    return flag_rule("email.disposable", "the address is of no service of throw-away addresses")
+
+
+def given_out() -> Any:
+    """The number is valid to libphonenumber; a possible one that is not may still be dialled."""
+    return flag_rule("phone.invalid", "the phone number fits its country's numbering plan")
+
+
+def countrys_postcode() -> Any:
+    """The postal code has the shape of its country's, where `normalise` knows it."""
+    return flag_rule("postcode.shape", "the postal code has the shape that its country's have")
 
 
 def fresh_rate() -> Any:

@@ -8,16 +8,21 @@ from personalization_assets.standardized.contracts.base import (
     COUNTRY_PATTERN,
     CURRENCY_PATTERN,
     EMAIL_PATTERN,
+    EMAIL_WARNINGS,
     MONEY_LIMIT,
     QUANTITY_LIMIT,
     StandardizedRow,
     at_least_one,
     contract_metadata,
+    flag_rule,
     fresh_rate,
     has_rate,
     known,
+    lasting_address,
+    no_task,
     not_in_the_future,
     readable_row,
+    real_name,
 )
 
 EVENT_NAMES = [
@@ -168,6 +173,8 @@ class EmailEvents(StandardizedRow):
     user_agent: str = pa.Field(nullable=True, description="Mail client or browser, as reported")
 
     occurred_at_future = not_in_the_future("occurred_at")
+    # Such a bounce counts neither as hard nor as soft: nothing is suppressed because of it.
+    bounce_type_missing = flag_rule("bounce_type.missing", "a bounce is hard or soft")
 
     row_unreadable = readable_row()
 
@@ -179,7 +186,12 @@ class EmailEvents(StandardizedRow):
             ["source", "event_id"],
             "one row per event of a sent mail",
             pii=True,
-            warnings=["event_type.known", "is_machine.type", "bounce_type.known"],
+            warnings=[
+                "event_type.known",
+                "is_machine.type",
+                "bounce_type.known",
+                "bounce_type.missing",
+            ],
             unreadable=["occurred_at", "email", "is_machine"],
         )
 
@@ -214,6 +226,9 @@ class SocialActivity(StandardizedRow):
     text: str = pa.Field(nullable=True, description="What was written")
 
     occurred_at_future = not_in_the_future("occurred_at")
+    name_implausible = real_name()
+    email_role = no_task()
+    email_disposable = lasting_address()
 
     row_unreadable = readable_row()
 
@@ -225,6 +240,6 @@ class SocialActivity(StandardizedRow):
             ["source", "activity_id"],
             "one row per activity in a social network",
             pii=True,
-            warnings=["email.type", "activity_type.known"],
+            warnings=["name.implausible", *EMAIL_WARNINGS, "activity_type.known"],
             unreadable=["occurred_at", "email"],
         )

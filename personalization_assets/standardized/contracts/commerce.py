@@ -9,15 +9,23 @@ from personalization_assets.standardized.contracts.base import (
     CURRENCY_PATTERN,
     EMAIL_PATTERN,
     MONEY_LIMIT,
+    PERSON_WARNINGS,
     PHONE_PATTERN,
     QUANTITY_LIMIT,
     StandardizedRow,
+    at_least_one,
     contract_metadata,
+    countrys_postcode,
+    flag_rule,
     fresh_rate,
+    given_out,
     has_rate,
     known,
+    lasting_address,
+    no_task,
     not_in_the_future,
     readable_row,
+    real_name,
 )
 
 ORDER_STATUSES = ["completed", "pending", "cancelled", "refunded"]
@@ -87,6 +95,11 @@ class Orders(StandardizedRow):
     currency_unknown = known("currency", "a currency of ISO 4217")
     currency_stale_rate = fresh_rate()
     currency_no_rate = has_rate()
+    name_implausible = real_name()
+    email_role = no_task()
+    email_disposable = lasting_address()
+    phone_invalid = given_out()
+    postcode_shape = countrys_postcode()
     country_unknown = known("country", "a country")
 
     row_unreadable = readable_row()
@@ -100,9 +113,7 @@ class Orders(StandardizedRow):
             "one row per order",
             pii=True,
             warnings=[
-                "email.type",
-                "phone.type",
-                "country.unknown",
+                *PERSON_WARNINGS,
                 "status.known",
                 "currency.stale_rate",
                 "currency.no_rate",
@@ -162,6 +173,10 @@ class OrderLines(StandardizedRow):
     currency_unknown = known("currency", "a currency of ISO 4217")
     currency_stale_rate = fresh_rate()
     currency_no_rate = has_rate()
+    # A discount may be in the amount, or the price is of a pack.
+    line_amount_mismatch = flag_rule(
+        "line_amount.mismatch", "line_amount, where the source gives it, is quantity x unit_price"
+    )
 
     row_unreadable = readable_row()
 
@@ -173,7 +188,7 @@ class OrderLines(StandardizedRow):
             ["source", "order_id", "line_number"],
             "one row per line of an order",
             pii=False,
-            warnings=["currency.stale_rate", "currency.no_rate"],
+            warnings=["currency.stale_rate", "currency.no_rate", "line_amount.mismatch"],
             unreadable=["line_number", "quantity", "unit_price", "ordered_at"],
         )
 
@@ -225,6 +240,9 @@ class Products(StandardizedRow):
     currency_stale_rate = fresh_rate()
     currency_no_rate = has_rate()
 
+    # A mail has nothing to call it by.
+    product_named = at_least_one("product.named", ["name"], "A product has a name")
+
     row_unreadable = readable_row()
 
     class Config:
@@ -243,6 +261,7 @@ class Products(StandardizedRow):
                 "currency.unknown",
                 "currency.stale_rate",
                 "currency.no_rate",
+                "product.named",
             ],
             unreadable=["price", "stock", "is_consumable", "launched_at", "is_active"],
         )

@@ -6,16 +6,24 @@ import polars as pl
 from personalization_assets.standardized.contracts.base import (
     COUNTRY_PATTERN,
     EMAIL_PATTERN,
+    EMAIL_WARNINGS,
     LANGUAGE_PATTERN,
+    PERSON_WARNINGS,
     PHONE_PATTERN,
     StandardizedRow,
     at_least_one,
+    believable_age,
     born_in_range,
     contract_metadata,
+    countrys_postcode,
+    given_out,
     in_order,
     known,
+    lasting_address,
+    no_task,
     not_in_the_future,
     readable_row,
+    real_name,
 )
 
 GENDERS = ["female", "male", "other"]
@@ -72,9 +80,15 @@ class CrmContacts(StandardizedRow):
         nullable=True, description="When the contact last changed (UTC)", metadata={"unit": "UTC"}
     )
 
-    birth_date_range = born_in_range()
-    gender_unknown = known("gender", "female, male or other")
+    name_implausible = real_name()
+    email_role = no_task()
+    email_disposable = lasting_address()
+    phone_invalid = given_out()
+    postcode_shape = countrys_postcode()
     country_unknown = known("country", "a country")
+    birth_date_range = born_in_range()
+    birth_date_age = believable_age()
+    gender_unknown = known("gender", "female, male or other")
     language_unknown = known("language", "a language")
     created_at_future = not_in_the_future("created_at")
     updated_at_future = not_in_the_future("updated_at")
@@ -92,6 +106,12 @@ class CrmContacts(StandardizedRow):
         "updated_at",
         "A contact is not updated before it was made",
     )
+    made_after_birth = in_order(
+        "created_at.before_birth",
+        "birth_date",
+        "created_at",
+        "A contact is not made before the person was born",
+    )
 
     row_unreadable = readable_row()
 
@@ -104,19 +124,19 @@ class CrmContacts(StandardizedRow):
             "one row per contact of a CRM source",
             pii=True,
             warnings=[
-                "email.type",
-                "phone.type",
+                *PERSON_WARNINGS,
                 "birth_date.type",
                 "email_opt_in.type",
                 "created_at.type",
                 "updated_at.type",
                 "birth_date.range",
+                "birth_date.age",
                 "gender.unknown",
-                "country.unknown",
                 "language.unknown",
                 "created_at.future",
                 "updated_at.future",
                 "updated_at.order",
+                "created_at.before_birth",
             ],
             unreadable=["email", "phone", "birth_date", "email_opt_in", "created_at", "updated_at"],
         )
@@ -167,10 +187,29 @@ class LoyaltyMembers(StandardizedRow):
         nullable=True, description="When the member last changed (UTC)", metadata={"unit": "UTC"}
     )
 
-    birth_date_range = born_in_range()
+    name_implausible = real_name()
+    email_role = no_task()
+    email_disposable = lasting_address()
+    phone_invalid = given_out()
+    postcode_shape = countrys_postcode()
     country_unknown = known("country", "a country")
+    birth_date_range = born_in_range()
+    birth_date_age = believable_age()
     enrolled_at_future = not_in_the_future("enrolled_at")
     updated_at_future = not_in_the_future("updated_at")
+
+    updated_after_enrolled = in_order(
+        "updated_at.order",
+        "enrolled_at",
+        "updated_at",
+        "A member is not updated before it joined",
+    )
+    enrolled_after_birth = in_order(
+        "enrolled_at.before_birth",
+        "birth_date",
+        "enrolled_at",
+        "A member does not join before being born",
+    )
 
     row_unreadable = readable_row()
 
@@ -183,18 +222,19 @@ class LoyaltyMembers(StandardizedRow):
             "one row per member of a loyalty source",
             pii=True,
             warnings=[
-                "email.type",
-                "phone.type",
+                *PERSON_WARNINGS,
                 "birth_date.type",
                 "points.type",
                 "enrolled_at.type",
                 "updated_at.type",
                 "birth_date.range",
-                "country.unknown",
+                "birth_date.age",
                 "tier.known",
                 "points.range",
                 "enrolled_at.future",
                 "updated_at.future",
+                "updated_at.order",
+                "enrolled_at.before_birth",
             ],
             unreadable=["email", "phone", "birth_date", "points", "enrolled_at", "updated_at"],
         )
@@ -237,6 +277,8 @@ class Preferences(StandardizedRow):
         nullable=True, description="When the answers were given (UTC)", metadata={"unit": "UTC"}
     )
 
+    email_role = no_task()
+    email_disposable = lasting_address()
     language_unknown = known("language", "a language")
     updated_at_future = not_in_the_future("updated_at")
 
@@ -252,7 +294,7 @@ class Preferences(StandardizedRow):
             pii=True,
             # An unreadable consent is null, which counts as no further down.
             warnings=[
-                "email.type",
+                *EMAIL_WARNINGS,
                 "email_marketing.type",
                 "personalisation.type",
                 "sms_marketing.type",

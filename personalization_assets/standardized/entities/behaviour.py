@@ -50,7 +50,9 @@ def read_email_events(reading: Reading) -> None:
     by_agent = reading["user_agent"].str.contains(MACHINE_AGENTS).fill_null(value=False)
     reading.put("is_machine", said.zip_with(said.is_not_null(), by_agent))
     bounce = labels.label(text.clean(reading.received("bounce_type")), labels.BOUNCE)
-    reading.put("bounce_type", bounce.set((kind != "bounce").fill_null(value=True), None))
+    bounced = (kind == "bounce").fill_null(value=False)
+    bounce = reading.put("bounce_type", bounce.set(~bounced, None))
+    reading.flag("bounce_type.missing", bounced & bounce.is_null())
 
 
 def read_social_activity(reading: Reading) -> None:
@@ -66,7 +68,7 @@ def read_social_activity(reading: Reading) -> None:
     names(reading)
     reading.drop("given_name")
     reading.drop("family_name")
-    reading.email()
+    reading.persons_email()
     reading.label("activity_type", labels.ACTIVITY)
     reading.identifier("product_id")
     category = text.clean(reading.received("category"))

@@ -4,7 +4,10 @@ import polars as pl
 
 from personalization_assets.standardized.entities.people import person
 from personalization_assets.standardized.entities.reading import Reading
-from personalization_assets.standardized.normalise import labels, text
+from personalization_assets.standardized.normalise import labels, money, text
+
+ROUNDING = 0.005
+"""Half a cent: what rounding a price takes or adds."""
 
 
 def read_orders(reading: Reading) -> None:
@@ -42,12 +45,25 @@ def read_order_lines(reading: Reading) -> None:
     )["n"]
     reading.put("line_number", given.zip_with(given.is_not_null(), in_file_order))
     quantity = reading.whole_number("quantity")
-    reading.number("unit_price")
+    price = reading.number("unit_price")
+    reading.flag("line_amount.mismatch", _other_amount(reading, quantity, price))
     reading.currency("unit_price")
     at = reading.moment("ordered_at", fatal=True)
     at = reading.put("ordered_at", at.zip_with(at.is_not_null(), _time_of_order(reading)))
     reading.into_base({"unit_price_base": "unit_price"}, at)
     reading.put("line_base", (reading["unit_price_base"] * quantity).round(6))
+
+
+def _other_amount(reading: Reading, quantity: pl.Series, price: pl.Series) -> pl.Series:
+    """Where a stated amount of the line is not quantity x price, give or take what rounding does.
+
+    A price is rounded to the cent, so each piece may be off by half of one, and the amount too.
+    """
+    asked = text.clean(reading.received("line_amount"))
+    stated = money.number(asked, decimal=reading.source.decimal)
+    # A return may be written with or without its sign.
+    off = (stated.abs() - (quantity * price).abs()).abs()
+    return off > (quantity.abs() + 1) * ROUNDING + 1e-9
 
 
 def _order_source(reading: Reading) -> str:

@@ -3,18 +3,18 @@
 import polars as pl
 
 from personalization_assets.standardized.entities.reading import Reading
-from personalization_assets.standardized.normalise import labels, text
+from personalization_assets.standardized.normalise import labels, plausible, text
 
 
 def person(reading: Reading) -> None:
     """Name, address and ways to reach somebody, as contacts, members and orders have them."""
     reading.name("given_name", "family_name", "full_name", "street", "city")
-    reading.put("postcode", text.postcode(reading.received("postcode")))
     region = text.clean(reading.received("region"))
     short = (region.str.len_chars() <= 3).fill_null(value=False)
     reading.put("region", region.str.to_uppercase().zip_with(short, region))
     reading.country()
-    reading.email()
+    reading.postcode()
+    reading.persons_email()
     reading.phone()
     names(reading)
 
@@ -31,7 +31,8 @@ def names(reading: Reading) -> None:
         name=pl.concat_str("given", "family", separator=" ", ignore_nulls=True)
     )["name"]
     together = together.set((together == "").fill_null(value=False), None)
-    reading.put("full_name", full.zip_with(full.is_not_null(), together))
+    full = reading.put("full_name", full.zip_with(full.is_not_null(), together))
+    reading.flag("name.implausible", plausible.no_name(full))
 
 
 def read_crm_contacts(reading: Reading) -> None:
@@ -72,7 +73,7 @@ def read_loyalty_members(reading: Reading) -> None:
 def read_preferences(reading: Reading) -> None:
     """Answers given in a preference centre."""
     reading.account()
-    address = reading.email()
+    address = reading.persons_email()
     given = text.identifier(reading.received("record_id"))
     # Some centres use the address as the id; then both have one spelling.
     same = (given.str.to_lowercase() == address).fill_null(value=False)

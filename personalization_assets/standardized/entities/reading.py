@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from personalization_assets.standardized.normalise import dates, money, places, rates, text
+from personalization_assets.mailboxes import Mailboxes, packaged_mailboxes
+from personalization_assets.standardized.normalise import (
+    dates,
+    money,
+    places,
+    plausible,
+    rates,
+    text,
+)
 from personalization_assets.standardized.normalise.email import email
 from personalization_assets.standardized.normalise.flags import boolean
 from personalization_assets.standardized.normalise.labels import label
@@ -18,6 +26,8 @@ CLOCK_TOLERANCE = dt.timedelta(days=1)
 OLDEST_BIRTH = dt.date(1900, 1, 2)
 """1900-01-01 and before is what systems write when they must write something."""
 
+AGES = (13, 110)
+"""Years between which customers are; younger ones need their parents' consent in most places."""
 
 BAD_LINE = "_bad_line"
 """Column of a received row that holds a line which is no row."""
@@ -44,11 +54,12 @@ class Lookups:
     """What a table needs of tables that were standardised before it.
 
     `order_times` has source, order_id, ordered_at; `spellings` maps a label's key to how the
-    catalogue, or the user, writes it.
+    catalogue, or the user, writes it; `mailboxes` are the lists that addresses are held against.
     """
 
     order_times: pl.DataFrame | None = None
     spellings: Mapping[str, str] = field(default_factory=dict)
+    mailboxes: Mailboxes = field(default_factory=packaged_mailboxes)
 
 
 class Reading:
@@ -148,13 +159,29 @@ class Reading:
         asked = text.clean(self.received("email"))
         return self.read("email", asked, email(asked))
 
+    def persons_email(self) -> pl.Series:
+        """The e-mail address of somebody; one that is no person's, or won't last, is flagged."""
+        values = self.email()
+        mailboxes = self.lookups.mailboxes
+        self.flag("email.role", plausible.of_a_task(values, mailboxes.roles))
+        self.flag("email.disposable", plausible.throw_away(values, mailboxes.disposable))
+        return values
+
     def phone(self) -> pl.Series:
         """The phone number, read in the row's country; `country` must have been put."""
         asked = text.clean(self.received("phone"))
         regions = self["country"]
         if self.source.country:
             regions = regions.fill_null(self.source.country)
-        return self.read("phone", asked, phone(asked, regions))
+        values = self.read("phone", asked, phone(asked, regions))
+        self.flag("phone.invalid", plausible.outside_numbering_plan(values))
+        return values
+
+    def postcode(self) -> pl.Series:
+        """The postal code; `country` must have been put."""
+        values = self.put("postcode", text.postcode(self.received("postcode")))
+        self.flag("postcode.shape", plausible.odd_postcode(values, self["country"]))
+        return values
 
     def country(self, *, default: bool = True) -> pl.Series:
         """The country; where the row names none, the source's."""
@@ -195,14 +222,20 @@ class Reading:
         return values
 
     def birth_date(self) -> pl.Series:
-        """The date of birth; one that nobody alive can have is flagged and null."""
+        """The date of birth; one that nobody alive can have is flagged and null.
+
+        One that makes somebody very young or very old is flagged and stays.
+        """
         asked = text.clean(self.received("birth_date"))
         values = dates.date(asked, date_order=self.source.date_order, as_of=self.as_of)
         self.read("birth_date", asked, values)
         outside = (values < OLDEST_BIRTH) | (values > self.as_of.date())
         outside = outside.fill_null(value=False)
         self.flag("birth_date.range", outside)
-        return self.put("birth_date", values.set(outside, None))
+        values = self.put("birth_date", values.set(outside, None))
+        oldest, youngest = (_years_before(self.as_of.date(), years) for years in reversed(AGES))
+        self.flag("birth_date.age", (values < oldest) | (values > youngest))
+        return values
 
     def boolean(self, column: str, *, default: bool | None = None) -> pl.Series:
         """Yes or no; `default` where nothing, or nothing readable, is said."""
@@ -256,6 +289,12 @@ class Reading:
     def drop(self, column: str) -> None:
         """Take a helper column out of the result."""
         del self._columns[column]
+
+
+def _years_before(day: dt.date, years: int) -> dt.date:
+    """The same day of an earlier year; of 29 February the 28th."""
+    leap = (day.month, day.day) == (2, 29)
+    return day.replace(year=day.year - years, day=28 if leap else day.day)
 
 
 def _names_per_row(masks: Mapping[str, pl.Series], height: int) -> pl.Series:
