@@ -8,12 +8,14 @@ The file holds one SELECT. Its header comment says what the table is:
     -- @owner: team:crm
     -- @pii: false
     -- @column customer_id: Stable id of the person
+    -- @renamed revenue_base: revenue
     -- @rule not_in_the_future: last_order_at <= getvariable('as_of')
     -- @warn large: revenue_base < 1e7
 
 Dependencies and column lineage are read from the SELECT by sqlglot: a table that the SELECT reads
 is an upstream asset. Rules are conditions on a row; a row that breaks one stops the publish
 (`@rule`) or is counted (`@warn`). Columns of the key are never empty and together unique.
+`@renamed` gives the name that a column had in the version before.
 """
 
 import re
@@ -33,7 +35,9 @@ from personalization_assets.tables import Run, table_asset
 from personalization_assets.warehouse import Query
 
 DIALECT = "duckdb"
-ANNOTATIONS = {"grain", "key", "owner", "pii", "column", "rule", "warn", "version", "tag"}
+ANNOTATIONS = frozenset(
+    {"grain", "key", "owner", "pii", "column", "renamed", "rule", "warn", "version", "tag"}
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ def read_sql_model(path: Path) -> SqlModel:
     columns: dict[str, str] = {}
     rules: list[Rule] = []
     tags: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     in_description = True
     for line in header:
         annotation = re.match(r"@(\w+)(?:\s+([\w.]+))?\s*:\s*(.*)", line)
@@ -131,10 +136,14 @@ def read_sql_model(path: Path) -> SqlModel:
             rules.append(Rule(name, severity, f"{name.replace('_', ' ')}: {value}", None, value))
         elif kind == "tag":
             tags[name] = value
+        elif kind == "renamed":
+            renamed[name] = value
         else:
             single[kind] = value
     tree = _parse(path, sql)
     _check_columns(path, tree, columns)
+    for name in renamed.keys() - columns.keys():
+        raise UserError(f"{path}: `@renamed {name}` has no `@column` note of that name; add it.")
     key = tuple(k.strip() for k in single.get("key", "").split(",") if k.strip())
     if not key:
         raise UserError(f"{path}: the header names no key; add a line `-- @key: <column>`.")
@@ -150,7 +159,8 @@ def read_sql_model(path: Path) -> SqlModel:
         pii=single.get("pii", "false").lower() == "true",
         reject_limit=0.0,
         columns=tuple(
-            Column(name, None, "", name not in key, note) for name, note in columns.items()
+            Column(name, None, "", name not in key, note, renamed_from=renamed.get(name))
+            for name, note in columns.items()
         ),
         rules=(*(required(k, structural=True) for k in key), unique, *rules),
     )

@@ -166,6 +166,11 @@ def rollback(
     _print_move(console, moved)
     if dry_run or not moved.steps:
         return
+    if any(step.startswith("add ") for step in moved.steps):
+        _say(
+            console,
+            "What was added empty had not been parked: a run of that version's code computes it.",
+        )
     where = targets.definition_of(settings, table)
     _say(console, "The next full run builds the table by the code's contract again. To stay here:")
     _say(console, f"  git log --oneline -- {where}    the commit that had this version")

@@ -98,6 +98,13 @@ def feed_errors(
         if found is None:
             raise
         place, cause = found
+        unloaded = _not_loaded(con, config.sources[name], name)
+        if unloaded and isinstance(cause, duckdb.BinderException):
+            raise UserError(
+                f"{config.file}: `sources.{name}.feeds.{table}.{place}` needs the column "
+                f"`{unloaded[0]}`, which {name} had not when it was last loaded: materialize "
+                f"sources/{name}, then this table."
+            ) from None
         bound = isinstance(
             cause, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException
         )
@@ -179,6 +186,12 @@ def _plain(mapped: Mapped, grouped: bool) -> str:
     if constant is None:
         return "NULL::VARCHAR"
     return quoted(str(constant).lower() if isinstance(constant, bool) else str(constant))
+
+
+def _not_loaded(con: duckdb.DuckDBPyConnection, source: Source, name: str) -> list[str]:
+    """Mapped columns that the source's table lacks: mapped since it was last loaded."""
+    have = {row[0].lower() for row in con.execute(f"DESCRIBE sources.{ident(name)}").fetchall()}
+    return [c for c in needed_columns(source) if c.lower() not in have]
 
 
 def _culprit(

@@ -19,9 +19,8 @@ def model(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_header_becomes_a_contract(tmp_path: Path) -> None:
-    read = read_sql_model(
-        model(tmp_path, HEADER + "-- @warn small: a < 3\nSELECT a FROM standardized.orders")
-    )
+    notes = "-- @renamed a: former\n-- @warn small: a < 3\n"
+    read = read_sql_model(model(tmp_path, HEADER + notes + "SELECT a FROM standardized.orders"))
     assert read.contract.name == "profiles.things"
     assert read.contract.key == ("a",)
     assert {r.name: r.severity for r in read.contract.rules} == {
@@ -30,6 +29,7 @@ def test_the_header_becomes_a_contract(tmp_path: Path) -> None:
         "small": "warning",
     }
     assert read.reads == ["standardized.orders"]
+    assert [(c.name, c.renamed_from) for c in read.contract.columns] == [("a", "former")]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_the_header_becomes_a_contract(tmp_path: Path) -> None:
         (HEADER + "DROP TABLE t.u", "exactly one SELECT"),
         ("-- A table.\n-- @column a: The key\nSELECT a FROM t.u", "names no key"),
         ("-- @kye: a\nSELECT a FROM t.u", "`@kye` is not known"),
+        (HEADER + "-- @renamed b: c\nSELECT a FROM t.u", "`@renamed b` has no `@column` note"),
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:

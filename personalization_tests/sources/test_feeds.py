@@ -108,6 +108,13 @@ def test_an_expression_that_does_not_fit_names_its_place(con: Con, shop: Shop, l
         feed_rows(con, config, "crm", "crm_contacts")
 
 
+def test_a_column_that_was_mapped_after_the_last_load(con: Con, shop: Shop, load: Load) -> None:
+    load(shop(crm__a_csv="ID,First,Mail\n1,Ann,a@x.org\n"))
+    config = shop(CRM.replace("email: Mail", "email: Mail, phone: Tel"))
+    with pytest.raises(UserError, match=r"columns.phone` needs the column `Tel`, which crm had no"):
+        feed_rows(con, config, "crm", "crm_contacts")
+
+
 def test_an_expression_that_fails_on_a_value_does_not_tell_it(
     con: Con, shop: Shop, load: Load
 ) -> None:
