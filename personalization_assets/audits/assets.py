@@ -6,11 +6,12 @@ import dagster as dg
 import polars as pl
 
 from personalization_assets import warehouse as wh
-from personalization_assets.audits.contracts import Drift, Runs, TableProfiles
+from personalization_assets.audits.contracts import ColumnHistory, Drift, Runs, TableProfiles
 from personalization_assets.audits.drift import findings, with_reference
 from personalization_assets.audits.history import About, merge_runs
 from personalization_assets.audits.profiling import profile_table, table_columns
 from personalization_assets.audits.schema_assets import UNWATCHED, about_tables, schema_asset
+from personalization_assets.audits.trends import merge_history, usual_lags
 from personalization_assets.contracts import contract_of
 from personalization_assets.tables import Run, table_asset
 
@@ -24,7 +25,7 @@ def watch(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
 def audit_assets(
     watched: Sequence[str], about: Mapping[str, About] | None = None
 ) -> list[dg.AssetsDefinition]:
-    """The four assets of the room, downstream of `watched` (asset keys as `room/table`).
+    """The assets of the room, downstream of `watched` (asset keys as `room/table`).
 
     `about` is by `room.table`. What is audited is what the warehouse holds; `watched` only makes
     the audits run last.
@@ -50,8 +51,8 @@ def audit_assets(
         run.metadata(tables=len(now), tables_changed=sum(row["changed"] for row in now))
         return pl.DataFrame(merged, schema=contract_of(Runs).schema)
 
-    @table_asset(contract=TableProfiles, deps=profiled, kinds={"python"})
-    def table_profiles(run: Run) -> pl.DataFrame:
+    @table_asset(contract=[TableProfiles, ColumnHistory], deps=profiled, kinds={"python"})
+    def table_profiles(run: Run) -> dict[type, pl.DataFrame]:
         settings = run.settings.audits
         current = [
             profile
@@ -59,8 +60,19 @@ def audit_assets(
             if table.split(".")[0] in settings.profiled_rooms
             for profile in profile_table(run.con, table, run.as_of, settings)
         ]
+        schema = contract_of(ColumnHistory).schema
+        history = pl.DataFrame(schema=schema)
+        if run.exists("audits.column_history"):
+            history = run.read("audits.column_history").select(*schema)
+        usual = usual_lags(history, run.as_of, settings.usual_runs)
+        for profile in current:
+            place = profile["table_name"], profile["column_name"]
+            profile["usual_lag_hours"] = usual.get(place)
         rows = with_reference(current, _before(run, "audits.table_profiles"), settings)
-        return pl.DataFrame(rows, schema=contract_of(TableProfiles).schema)
+        return {
+            TableProfiles: pl.DataFrame(rows, schema=contract_of(TableProfiles).schema),
+            ColumnHistory: merge_history(history, current, run.as_of, settings.keep_runs, schema),
+        }
 
     @table_asset(contract=Drift, deps=["audits/table_profiles"], kinds={"python"})
     def drift(run: Run) -> pl.DataFrame:

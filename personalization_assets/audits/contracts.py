@@ -5,6 +5,8 @@ from typing import ClassVar
 import pandera.polars as pa
 import polars as pl
 
+from personalization_assets.audits.settings import MEASURES
+
 MOMENT = pl.Datetime("us")
 
 
@@ -41,8 +43,8 @@ class TableProfiles(pa.DataFrameModel):
     """What every column of the profiled rooms looks like in numbers, beside its reference.
 
     The reference is an earlier profile of the same column; `drift` compares the two. Bins hold
-    counts: of labels, of numbers on a logarithmic scale, of moments by age in days. Personal
-    columns have counts only.
+    counts: of labels, of numbers on a logarithmic scale, of moments by age in days (logarithmic),
+    by week since 1970 and by hour of day. Personal columns have counts only.
     """
 
     table_name: str = pa.Field(description="Table as room.table")
@@ -63,13 +65,26 @@ class TableProfiles(pa.DataFrameModel):
     maximum: float = pa.Field(nullable=True, description="Largest number")
     earliest: MOMENT = pa.Field(nullable=True, description="Earliest moment (UTC)")  # type: ignore[valid-type]
     latest: MOMENT = pa.Field(nullable=True, description="Latest moment (UTC)")  # type: ignore[valid-type]
-    bins: str = pa.Field(nullable=True, description="JSON object, bin -> rows")
+    lag_hours: float = pa.Field(
+        nullable=True, ge=0, description="Age of the newest moment that is not in the future"
+    )
+    usual_lag_hours: float = pa.Field(
+        nullable=True, ge=0, description="Lag that nine in ten of the runs before stayed within"
+    )
+    bins: str = pa.Field(
+        nullable=True,
+        description="JSON object, bin -> rows; of moments, three of them: age, week, hour",
+    )
     as_of: MOMENT = pa.Field(description="Time of the run that took this profile (UTC)")  # type: ignore[valid-type]
     reference_as_of: MOMENT = pa.Field(  # type: ignore[valid-type]
         nullable=True, description="Time of the run that took the reference (UTC)"
     )
     reference_rows: int = pa.Field(nullable=True, ge=0, description="Rows of the reference")
     reference_nulls: int = pa.Field(nullable=True, ge=0, description="Nulls of the reference")
+    reference_distinct_values: int = pa.Field(
+        nullable=True, ge=0, description="Different values of the reference"
+    )
+    reference_median: float = pa.Field(nullable=True, description="Median of the reference")
     reference_bins: str = pa.Field(nullable=True, description="Bins of the reference")
 
     class Config:
@@ -80,29 +95,68 @@ class TableProfiles(pa.DataFrameModel):
             "room": "audits",
             "key": ["table_name", "column_name"],
             "grain": "one row per column of a profiled table",
+            "version": 2,
+            "owner": "team:data",
+        }
+
+
+class ColumnHistory(pa.DataFrameModel):
+    """What every profiled column was like run by run: the numbers that trends are made of."""
+
+    table_name: str = pa.Field(description="Table as room.table")
+    column_name: str = pa.Field(description="Column of the table")
+    as_of: MOMENT = pa.Field(description="Time of the run (UTC)")  # type: ignore[valid-type]
+    rows: int = pa.Field(ge=0, description="Rows of the table")
+    nulls: int = pa.Field(ge=0, description="Rows where the column is empty")
+    distinct_values: int = pa.Field(
+        nullable=True, ge=0, description="Different values, counted exactly; empty for nested types"
+    )
+    median: float = pa.Field(nullable=True, description="Middle number (the lower of two)")
+    lag_hours: float = pa.Field(
+        nullable=True, ge=0, description="Age of the newest moment that is not in the future"
+    )
+
+    class Config:
+        """What the table is."""
+
+        name = "column_history"
+        metadata: ClassVar[dict[str, object]] = {
+            "room": "audits",
+            "key": ["table_name", "column_name", "as_of"],
+            "grain": "one row per column of a profiled table and run",
             "version": 1,
             "owner": "team:data",
         }
 
 
 class Drift(pa.DataFrameModel):
-    """How far a column, or a table's row count, has moved from its reference.
+    """How far a column, or a table as a whole, has moved from its reference.
 
-    Effect sizes, never significance: on a large table the smallest change is significant. Empty
-    on the first run, when there is no reference.
+    `level` is warn or fail where the value reaches the limit and also what chance alone brings in
+    samples of this size; on a large table the smallest change is significant, so the limit is an
+    effect size. Empty on the first run, when there is no reference. Words may name labels of
+    columns that are not personal.
     """
 
     table_name: str = pa.Field(description="Table as room.table")
     column_name: str = pa.Field(description="Column of the table; `*` for the table as a whole")
     measure: str = pa.Field(
-        isin=["psi", "js", "ks", "nulls", "rows"],
-        description="Population stability index, Jensen-Shannon distance (base 2), "
-        "Kolmogorov-Smirnov distance, change of the share of nulls, change of the row count",
+        isin=list(MEASURES),
+        description="psi: population stability index; js: Jensen-Shannon distance (base 2); ks: "
+        "Kolmogorov-Smirnov distance; nulls: Cohen's h of the shares of empty values; rows and "
+        "distinct: change of the number of rows or of different values, as a share; new_labels and "
+        "vanished_labels: share of rows of the most frequent label that only one side has; range: "
+        "share of rows outside the reference's range; hours: Jensen-Shannon distance of the hours "
+        "of day; late: hours that data is older than usual",
     )
     value: float = pa.Field(ge=0, description="The measure; 0 is no change")
+    by_chance: float = pa.Field(
+        ge=0, description="What the value stays under where nothing changed, on all but few nights"
+    )
     warn_at: float = pa.Field(gt=0, description="From here on the level is warn")
     fail_at: float = pa.Field(gt=0, description="From here on the level is fail")
     level: str = pa.Field(isin=["ok", "warn", "fail"], description="What to make of it")
+    words: str = pa.Field(description="What was compared, in words")
     rows: int = pa.Field(ge=0, description="Rows now")
     reference_rows: int = pa.Field(ge=0, description="Rows of the reference")
     as_of: MOMENT = pa.Field(description="Time of the run compared (UTC)")  # type: ignore[valid-type]
@@ -118,7 +172,7 @@ class Drift(pa.DataFrameModel):
             "room": "audits",
             "key": ["table_name", "column_name", "measure"],
             "grain": "one row per measure of a column that has a reference",
-            "version": 1,
+            "version": 2,
             "owner": "team:data",
         }
 

@@ -1,23 +1,47 @@
-"""How far two profiles of a column are apart, as effect sizes.
+"""What has moved since the reference: every measure of every column, against limit and chance.
 
-Population stability index over about ten bins of the reference, Jensen-Shannon distance (square
-root of the divergence in bits), Kolmogorov-Smirnov distance of the binned distributions. PSI alone
-is blind to a change of scale in a skewed column: 30 % more on every order gives a PSI of 0.06.
+A measure is a finding when it reaches the limit of the settings and also what chance alone would
+bring in samples of this size. The chance of a night is shared out over all its measures, so a night
+on which nothing changed stays silent whatever the number of columns.
 """
 
+import datetime as dt
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from personalization_assets.audits.settings import AuditsSettings
+from personalization_assets.audits import distances as far
+from personalization_assets.audits.settings import ALL, AuditsSettings
 
-ORDERED = ("number", "time")
-PSI_BIN_SHARE = 0.10
-"""Neighbouring bins are joined until they hold this share of the reference."""
+REFERENCE = ("as_of", "rows", "nulls", "distinct_values", "median", "bins")
+RECENT_WEEKS = 4
+"""Whole weeks before the reference that say how often new rows come."""
 
-RARE_LABEL_SHARE = 0.005
-"""Labels rarer than this, then and now, are judged together."""
+EPOCH = dt.datetime(1970, 1, 1)
+NAMED = 5
+"""Labels that are named in a finding's words."""
+
+DISTANCES: Mapping[
+    str, tuple[Callable[[far.Histograms], far.Distance], Callable[[far.Distance, float], float]]
+] = {
+    "psi": (far.psi_of, far.psi_by_chance),
+    "js": (far.js_of, far.js_by_chance),
+    "ks": (far.ks_of, far.ks_by_chance),
+}
+Bins = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value, what chance brings for a chance `alpha`, and the change in words."""
+
+    column: str
+    measure: str
+    value: float
+    by_chance: Callable[[float], float]
+    words: str
 
 
 def with_reference(
@@ -35,22 +59,31 @@ def with_reference(
     for profile in current:
         old = before.get((profile["table_name"], profile["column_name"]))
         row = dict(profile)
-        row |= {f"reference_{name}": None for name in ("as_of", "rows", "nulls", "bins")}
-        if old is not None and old["kind"] == profile["kind"]:
+        row |= {f"reference_{name}": None for name in REFERENCE}
+        # A column that has too many labels now is only counted, and still has its reference.
+        if old is not None and (old["kind"] == profile["kind"] or _counted(old, profile)):
             row |= _reference(profile, old, settings.renew_reference_days)
+        if old is not None and old["kind"] != profile["kind"]:
+            row["reference_bins"] = None
         rows.append(row)
     return rows
+
+
+def _counted(old: Mapping[str, Any], profile: Mapping[str, Any]) -> bool:
+    return "counted" in (old["kind"], profile["kind"])
 
 
 def _reference(
     profile: Mapping[str, Any], old: Mapping[str, Any], renew_days: float
 ) -> dict[str, Any]:
     as_of = profile["as_of"]
-    kept = {f"reference_{n}": old[f"reference_{n}"] for n in ("as_of", "rows", "nulls", "bins")}
+    if "reference_median" not in old:
+        return {}  # written by an earlier release, whose bins of moments were others
+    kept = {f"reference_{n}": old[f"reference_{n}"] for n in REFERENCE}
     taken = kept["reference_as_of"]
     if old["as_of"] < as_of:
         if taken is None or (as_of - taken).total_seconds() >= renew_days * 86400:
-            return {f"reference_{n}": old[n] for n in ("as_of", "rows", "nulls", "bins")}
+            return {f"reference_{n}": old[n] for n in REFERENCE}
         return kept
     # A run for an earlier time than the last one has no use for a reference that is later still.
     return kept if taken is not None and taken < as_of else {}
@@ -60,117 +93,233 @@ def findings(
     profiles: Sequence[Mapping[str, Any]], settings: AuditsSettings
 ) -> list[dict[str, Any]]:
     """Every measure of every column that has a reference: rows of `audits.drift`."""
-    thresholds = settings.thresholds()
-    rows: list[dict[str, Any]] = []
-    tables: set[str] = set()
-    for profile in profiles:
-        if profile["reference_as_of"] is None:
-            continue
-        values: dict[str, tuple[str, float]] = {}
-        now, then = profile["rows"], profile["reference_rows"]
-        if profile["table_name"] not in tables and then >= settings.minimum_rows:
-            tables.add(profile["table_name"])
-            values["rows"] = ("*", abs(now - then) / then)
-        if min(now, then) >= settings.minimum_rows:
-            name = profile["column_name"]
-            change = abs(profile["nulls"] / now - profile["reference_nulls"] / then)
-            values["nulls"] = (name, change)
-            for measure, value in _distances(profile, settings.minimum_rows).items():
-                values[measure] = (name, value)
-        for measure, (column, value) in values.items():
-            warn_at, fail_at = thresholds[measure]
-            level = "fail" if value >= fail_at else "warn" if value >= warn_at else "ok"
-            rows.append(
-                {
-                    "table_name": profile["table_name"],
-                    "column_name": column,
-                    "measure": measure,
-                    "value": round(value, 6),
-                    "warn_at": warn_at,
-                    "fail_at": fail_at,
-                    "level": level,
-                    "rows": now,
-                    "reference_rows": then,
-                    "as_of": profile["as_of"],
-                    "reference_as_of": profile["reference_as_of"],
-                }
-            )
+    measured = [
+        (profile, found) for profile in _first_of_tables(profiles) for found in _of_table(profile)
+    ] + [
+        (profile, found)
+        for profile in profiles
+        if profile["reference_as_of"] is not None
+        and min(profile["rows"], profile["reference_rows"]) >= settings.minimum_rows
+        for found in _of_column(profile, settings)
+    ]
+    measured = [(p, m) for p, m in measured if not settings.ignores(p["table_name"], m.column)]
+    alpha = settings.false_alarms_per_night / max(len(measured), 1)
+    rows = [_row(profile, found, alpha, settings) for profile, found in measured]
     return sorted(rows, key=lambda r: (r["table_name"], r["column_name"], r["measure"]))
 
 
-def _distances(profile: Mapping[str, Any], minimum_rows: int) -> dict[str, float]:
+def _row(
+    profile: Mapping[str, Any], found: Measured, alpha: float, settings: AuditsSettings
+) -> dict[str, Any]:
+    table = profile["table_name"]
+    warn_at, fail_at = settings.thresholds(table, found.column, found.measure)
+    by_chance = found.by_chance(alpha)
+    level = "ok"
+    if found.value >= max(warn_at, by_chance):
+        level = "fail" if found.value >= fail_at else "warn"
+    return {
+        "table_name": table,
+        "column_name": found.column,
+        "measure": found.measure,
+        "value": round(found.value, 6),
+        "by_chance": round(by_chance, 6),
+        "warn_at": warn_at,
+        "fail_at": fail_at,
+        "level": level,
+        "words": found.words,
+        "rows": profile["rows"],
+        "reference_rows": profile["reference_rows"],
+        "as_of": profile["as_of"],
+        "reference_as_of": profile["reference_as_of"],
+    }
+
+
+def _first_of_tables(profiles: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    seen: set[str] = set()
+    for profile in profiles:
+        if profile["reference_as_of"] is not None and profile["table_name"] not in seen:
+            seen.add(profile["table_name"])
+            yield profile
+
+
+def _of_table(profile: Mapping[str, Any]) -> Iterator[Measured]:
+    now, then = profile["rows"], profile["reference_rows"]
+    if then:
+        yield Measured(
+            ALL,
+            "rows",
+            abs(now - then) / then,
+            lambda alpha: far.count_by_chance(then, now, alpha),
+            f"{now:,} rows, {then:,} before",
+        )
+
+
+def _of_column(profile: Mapping[str, Any], settings: AuditsSettings) -> Iterator[Measured]:
+    name, now, then = profile["column_name"], profile["rows"], profile["reference_rows"]
+    empty, empty_then = profile["nulls"], profile["reference_nulls"]
+    yield Measured(
+        name,
+        "nulls",
+        far.cohens_h(empty, now, empty_then, then),
+        lambda alpha: far.h_by_chance(now, then, alpha),
+        f"{empty / now:.1%} empty, {empty_then / then:.1%} before",
+    )
+    filled, filled_then = now - empty, then - empty_then
+    if min(filled, filled_then) < settings.minimum_rows:
+        return
+    counted = profile["kind"] == "counted" or not profile["reference_bins"]
+    if counted and profile["distinct_values"] is not None:
+        yield from _distinct(profile, filled, filled_then)
+    yield from _late(profile)
     if not profile["bins"] or not profile["reference_bins"]:
-        return {}
-    now: dict[str, int] = json.loads(profile["bins"])
-    then: dict[str, int] = json.loads(profile["reference_bins"])
-    if min(sum(now.values()), sum(then.values())) < minimum_rows:
-        return {}
-    ordered = profile["kind"] in ORDERED
-    names = sorted({*now, *then}, key=int if ordered else str)
-    reference = [then.get(n, 0) for n in names]
-    current = [now.get(n, 0) for n in names]
-    joined = _join_neighbours(reference, current) if ordered else _join_rare(reference, current)
-    distances = {"psi": psi(*joined), "js": js_distance(reference, current)}
-    if ordered:
-        distances["ks"] = ks_distance(reference, current)
-    return distances
+        return
+    bins, bins_then = json.loads(profile["bins"]), json.loads(profile["reference_bins"])
+    if profile["kind"] == "time":
+        yield from _of_moments(profile, bins, bins_then, settings.minimum_rows)
+    elif min(sum(bins.values()), sum(bins_then.values())) >= settings.minimum_rows:
+        ordered = profile["kind"] == "number"
+        words = _middles(profile) if ordered else _moved_most(bins, bins_then)
+        pair = far.histograms(bins_then, bins, ordered)
+        for measure in ("psi", "js", "ks") if ordered else ("psi", "js"):
+            yield _distance(name, measure, [pair], words)
+        if ordered:
+            yield _outside(name, bins, bins_then, "outside the range before")
+        else:
+            yield _one_sided(name, "new_labels", bins, bins_then, "new")
+            yield _one_sided(name, "vanished_labels", bins_then, bins, "gone")
 
 
-def psi(reference: Sequence[int], current: Sequence[int]) -> float:
-    """Population stability index of two histograms over the same bins, half a row added to each."""
-    whole_reference = sum(reference) + 0.5 * len(reference)
-    whole_current = sum(current) + 0.5 * len(current)
-    total = 0.0
-    for then, now in zip(reference, current, strict=True):
-        p, q = (then + 0.5) / whole_reference, (now + 0.5) / whole_current
-        total += (q - p) * math.log(q / p)
-    return total
+def _distance(column: str, measure: str, pairs: Sequence[far.Histograms], words: str) -> Measured:
+    """Of several views of a column the one that moved least: a change shows in all of them."""
+    of, by_chance = DISTANCES[measure]
+    least = min((of(pair) for pair in pairs), key=lambda d: d.value)
+    return Measured(column, measure, least.value, lambda alpha: by_chance(least, alpha), words)
 
 
-def js_distance(reference: Sequence[int], current: Sequence[int]) -> float:
-    """Jensen-Shannon distance in base 2: 0 for equal shares, 1 where nothing overlaps."""
-    whole_reference, whole_current = sum(reference), sum(current)
-    divergence = 0.0
-    for then, now in zip(reference, current, strict=True):
-        p, q = then / whole_reference, now / whole_current
-        middle = (p + q) / 2
-        divergence += sum(share * math.log2(share / middle) / 2 for share in (p, q) if share)
-    return math.sqrt(max(divergence, 0.0))
+def _of_moments(
+    profile: Mapping[str, Any],
+    bins: Mapping[str, Bins],
+    bins_then: Mapping[str, Bins],
+    minimum_rows: int,
+) -> Iterator[Measured]:
+    name = profile["column_name"]
+    pairs = [far.histograms(bins_then["age"], bins["age"], ordered=True)]
+    last = _week(profile["reference_as_of"])
+    past = [{w: n for w, n in b["week"].items() if int(w) < last} for b in (bins_then, bins)]
+    if sum(past[0].values()) >= minimum_rows and past[1]:
+        pairs.append(far.histograms(past[0], past[1], ordered=True))
+    for measure in DISTANCES:
+        yield _distance(name, measure, pairs, "moments are spread over time in another way")
+    hours, hours_then = bins["hour"], bins_then["hour"]
+    clock = far.js_of(far.histograms(hours_then, hours, ordered=True))
+    yield Measured(
+        name,
+        "hours",
+        clock.value,
+        lambda alpha: far.js_by_chance(clock, alpha),
+        f"most rows at hour {_top(hours)} of the day, at hour {_top(hours_then)} before",
+    )
+    ahead, ahead_then = _ahead(bins["age"]), _ahead(bins_then["age"])
+    yield _outside(name, ahead, ahead_then, "further in the future than any before")
 
 
-def ks_distance(reference: Sequence[int], current: Sequence[int]) -> float:
-    """The largest gap between the two cumulative shares, seen at the edges of the bins."""
-    whole_reference, whole_current = sum(reference), sum(current)
-    p = q = 0
-    widest = 0.0
-    for then, now in zip(reference, current, strict=True):
-        p, q = p + then, q + now
-        widest = max(widest, abs(p / whole_reference - q / whole_current))
-    return widest
+def _ahead(ages: Bins) -> Bins:
+    """Ages with all that lies in the past as one: rows grow old, and that is no finding."""
+    future = {age: n for age, n in ages.items() if int(age) < 0}
+    return future | {"0": sum(ages.values()) - sum(future.values())}
 
 
-def _join_neighbours(
-    reference: Sequence[int], current: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    enough = sum(reference) * PSI_BIN_SHARE
-    joined: list[tuple[int, int]] = []
-    then = now = 0
-    for r, c in zip(reference, current, strict=True):
-        then, now = then + r, now + c
-        if then >= enough:
-            joined.append((then, now))
-            then = now = 0
-    if (then or now) and joined:
-        last = joined.pop()
-        joined.append((last[0] + then, last[1] + now))
-    return [j[0] for j in joined], [j[1] for j in joined]
+def _late(profile: Mapping[str, Any]) -> Iterator[Measured]:
+    lag, usual = profile["lag_hours"], profile.get("usual_lag_hours")
+    if lag is None or usual is None or not profile["reference_bins"]:
+        return
+    weeks: Bins = json.loads(profile["reference_bins"])["week"]
+    last = _week(profile["reference_as_of"])
+    recent = sum(n for week, n in weeks.items() if last - RECENT_WEEKS <= int(week) < last)
+    if not recent:
+        return  # nothing has come for weeks: nobody can say when the next row is due
+    per_hour = recent / (RECENT_WEEKS * 7 * 24)
+    yield Measured(
+        profile["column_name"],
+        "late",
+        max(lag - usual, 0.0),
+        # Rows that come independently leave gaps that are exponentially distributed.
+        lambda alpha: -math.log(alpha) / per_hour,
+        f"newest row is {lag:,.0f} hours old, usually up to {usual:,.0f}",
+    )
 
 
-def _join_rare(reference: Sequence[int], current: Sequence[int]) -> tuple[list[int], list[int]]:
-    rare_then, rare_now = sum(reference) * RARE_LABEL_SHARE, sum(current) * RARE_LABEL_SHARE
-    pairs = list(zip(reference, current, strict=True))
-    common = [p for p in pairs if p[0] >= rare_then or p[1] >= rare_now]
-    rare = [p for p in pairs if not (p[0] >= rare_then or p[1] >= rare_now)]
-    if rare:
-        common.append((sum(p[0] for p in rare), sum(p[1] for p in rare)))
-    return [p[0] for p in common], [p[1] for p in common]
+def _distinct(profile: Mapping[str, Any], filled: int, filled_then: int) -> Iterator[Measured]:
+    """Values lost or gained that neither a table's growth nor a full set of values explains."""
+    now, then = profile["distinct_values"], profile["reference_distinct_values"]
+    if not then:
+        return
+    change = min(abs(now / then - 1), abs((now / filled) / (then / filled_then) - 1))
+    yield Measured(
+        profile["column_name"],
+        "distinct",
+        change,
+        lambda alpha: far.count_by_chance(then, now, alpha),
+        f"{now:,} different values, {then:,} before",
+    )
+
+
+def _one_sided(column: str, measure: str, here: Bins, there: Bins, what: str) -> Measured:
+    """Share of rows of the most frequent label that only one side has."""
+    rows, others = sum(here.values()), sum(there.values())
+    only = {label: n for label, n in here.items() if label not in there}
+
+    labels = len({*here, *there})
+    named = sorted(only, key=lambda label: (-only[label], label))
+    shown = ", ".join(f"'{label}' ({only[label]:,} rows)" for label in named[:NAMED])
+    more = f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
+    return Measured(
+        column,
+        measure,
+        max(only.values(), default=0) / rows,
+        # Each label could have been the one that only one side has.
+        lambda alpha: far.one_sided_rows(rows, others, alpha / labels) / rows,
+        f"{len(only)} labels are {what}: {shown}{more}" if only else f"no label is {what}",
+    )
+
+
+def _outside(column: str, now: Bins, then: Bins, what: str) -> Measured:
+    """Share of rows by more than a bin beyond the reference's lowest or highest."""
+    low, high = min(map(int, then)), max(map(int, then))
+    rows, others = sum(now.values()), sum(then.values())
+    below = sum(n for b, n in now.items() if int(b) < low)
+    above = sum(n for b, n in now.items() if int(b) > high)
+    return Measured(
+        column,
+        "range",
+        max(below, above) / rows,
+        lambda alpha: far.one_sided_rows(rows, others, alpha / 2) / rows,
+        f"{below + above:,} rows {what}",
+    )
+
+
+def _moved_most(bins: Bins, bins_then: Bins) -> str:
+    rows, rows_then = sum(bins.values()), sum(bins_then.values())
+    shares = {
+        label: (bins.get(label, 0) / rows, bins_then.get(label, 0) / rows_then)
+        for label in {*bins, *bins_then}
+    }
+    label = max(sorted(shares), key=lambda name: abs(shares[name][0] - shares[name][1]))
+    now, then = shares[label]
+    return f"'{label}' is {now:.1%} of rows, {then:.1%} before"
+
+
+def _middles(profile: Mapping[str, Any]) -> str:
+    now, then = profile["median"], profile["reference_median"]
+    if now is None or then is None:
+        return "values are spread in another way"
+    return f"median {now:,.6g}, {then:,.6g} before"
+
+
+def _top(hours: Bins) -> str:
+    return max(sorted(hours, key=int), key=lambda hour: hours[hour])
+
+
+def _week(moment: dt.datetime) -> int:
+    """Whole weeks since 1970-01-01, as the profile bins them."""
+    return (moment - EPOCH).days // 7

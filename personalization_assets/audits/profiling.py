@@ -6,7 +6,7 @@ column itself, so that the result does not depend on the number of threads.
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,9 @@ import duckdb
 from personalization_assets.audits.settings import AuditsSettings
 
 Kind = Literal["number", "time", "label", "counted"]
+
+PER_COLUMN = 8
+"""Aggregates asked for each column."""
 
 STEPS_PER_OCTAVE = 8
 """Width of a bin of numbers: a value doubles in so many bins, so neighbours differ by 9 %."""
@@ -52,7 +55,7 @@ def profile_table(
     if not columns:
         return []
     kinds = {c.name: _kind(c, settings.personal_columns) for c in columns}
-    profiles = _counts(con, table, columns, kinds)
+    profiles = _counts(con, table, columns, kinds, as_of)
     for column in columns:
         found = profiles[column.name]
         filled = found["rows"] - found["nulls"]
@@ -61,6 +64,8 @@ def profile_table(
             few = found["distinct_values"] <= settings.max_labels
             if not few or found["distinct_values"] * LABEL_ROWS > filled:
                 kinds[column.name] = "counted"
+        if _identifies(column, kinds[column.name], found):
+            kinds[column.name] = "counted"
         found["kind"] = kinds[column.name]
     for name, bins in _bins(con, table, kinds, as_of).items():
         profiles[name]["bins"] = bins
@@ -80,6 +85,13 @@ def _kind(column: TableColumn, personal: Iterable[str]) -> Kind:
     return "label" if column.data_type in ("VARCHAR", "BOOLEAN") else "counted"
 
 
+def _identifies(column: TableColumn, kind: Kind, found: Mapping[str, Any]) -> bool:
+    """Whole numbers that never repeat are keys: that new rows have higher ones says nothing."""
+    filled = found["rows"] - found["nulls"]
+    whole = column.data_type.endswith(("INT", "INTEGER"))
+    return kind == "number" and whole and filled > 1 and found["distinct_values"] == filled
+
+
 def _nested(data_type: str) -> bool:
     return data_type.endswith("]") or data_type.startswith(("STRUCT", "MAP", "UNION", "JSON"))
 
@@ -89,8 +101,10 @@ def _counts(
     table: str,
     columns: Sequence[TableColumn],
     kinds: dict[str, Kind],
+    as_of: dt.datetime,
 ) -> dict[str, dict[str, Any]]:
     parts = ["count(*)"]
+    now = _literal(as_of)
     for column in columns:
         name = _quoted(column.name)
         kind = kinds[column.name]
@@ -100,10 +114,14 @@ def _counts(
             parts.append(aggregate.format(_finite(name)) if kind == "number" else "NULL")
         for aggregate in ("min", "max"):
             parts.append(f"{aggregate}({name})::TIMESTAMP" if kind == "time" else "NULL")
+        past = f"max({name}::TIMESTAMP) FILTER ({name}::TIMESTAMP <= {now})"
+        parts.append(f"date_diff('minute', {past}, {now})" if kind == "time" else "NULL")
     rows, *values = con.execute(f"SELECT {', '.join(parts)} FROM {table}").fetchall()[0]
     profiles: dict[str, dict[str, Any]] = {}
     for number, column in enumerate(columns):
-        filled, distinct, low, middle, high, first, last = values[number * 7 : number * 7 + 7]
+        filled, distinct, low, middle, high, first, last, lag = values[
+            number * PER_COLUMN : (number + 1) * PER_COLUMN
+        ]
         profiles[column.name] = {
             "column_name": column.name,
             "position": column.position,
@@ -116,6 +134,7 @@ def _counts(
             "maximum": high,
             "earliest": first,
             "latest": last,
+            "lag_hours": None if lag is None else round(lag / 60, 2),
         }
     return profiles
 
@@ -123,25 +142,44 @@ def _counts(
 def _bins(
     con: duckdb.DuckDBPyConnection, table: str, kinds: dict[str, Kind], as_of: dt.datetime
 ) -> dict[str, str]:
-    expressions = {
-        "number": lambda name: _log_bin(_finite(name)),
-        # The age, not the moment: it stays comparable when everything is a week later.
-        "time": lambda name: _log_bin(
-            f"date_diff('day', {name}::TIMESTAMP, TIMESTAMP '{as_of.isoformat(sep=' ')}')::DOUBLE"
-        ),
-        "label": lambda name: f"{name}::VARCHAR",
-    }
-    binned = [name for name, kind in kinds.items() if kind in expressions]
-    if not binned:
+    """JSON by column: bin -> rows; of moments by `age` in days, by `week` and by `hour` of day."""
+    asked: list[tuple[str, str]] = []
+    parts: list[str] = []
+    for column, kind in kinds.items():
+        for part, expression in _expressions(_quoted(column), kind, as_of).items():
+            asked.append((column, part))
+            parts.append(f"histogram({expression})")
+    if not parts:
         return {}
-    parts = ", ".join(f"histogram({expressions[kinds[n]](_quoted(n))})" for n in binned)
-    found = con.execute(f"SELECT {parts} FROM {table}").fetchall()[0]
+    found = con.execute(f"SELECT {', '.join(parts)} FROM {table}").fetchall()[0]
+    bins: dict[str, Any] = {}
+    for (column, part), counts in zip(asked, found, strict=True):
+        named = {str(key): count for key, count in sorted((counts or {}).items())}
+        if part:
+            bins.setdefault(column, {})[part] = named
+        else:
+            bins[column] = named
+    return {name: json.dumps(counts, ensure_ascii=False) for name, counts in bins.items()}
+
+
+def _expressions(name: str, kind: Kind, as_of: dt.datetime) -> dict[str, str]:
+    if kind == "number":
+        return {"": _log_bin(_finite(name))}
+    if kind == "label":
+        return {"": f"{name}::VARCHAR"}
+    if kind == "counted":
+        return {}
+    moment = f"{name}::TIMESTAMP"
+    # By age a sliding window stays what it is, by week a history that grows at its end does.
     return {
-        name: json.dumps(
-            {str(key): count for key, count in sorted((bins or {}).items())}, ensure_ascii=False
-        )
-        for name, bins in zip(binned, found, strict=True)
+        "age": _log_bin(f"date_diff('day', {moment}, {_literal(as_of)})::DOUBLE"),
+        "week": f"(date_diff('day', DATE '1970-01-01', {moment}::DATE) // 7)::INTEGER",
+        "hour": f"hour({moment})::INTEGER",
     }
+
+
+def _literal(moment: dt.datetime) -> str:
+    return f"TIMESTAMP '{moment.isoformat(sep=' ')}'"
 
 
 def _finite(name: str) -> str:

@@ -1,6 +1,9 @@
 """What a user may set in the audits room."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PERSONAL_COLUMNS = (
     "account_key",
@@ -23,6 +26,30 @@ PERSONAL_COLUMNS = (
     "user_agent",
 )
 
+DEFAULTS: Mapping[str, tuple[float, float]] = {
+    "psi": (0.10, 0.25),
+    "js": (0.10, 0.25),
+    "ks": (0.05, 0.20),
+    "nulls": (0.15, 0.60),
+    "rows": (0.30, 0.60),
+    "distinct": (0.50, 0.90),
+    "new_labels": (0.001, 0.25),
+    "vanished_labels": (0.001, 0.25),
+    "range": (0.001, 0.10),
+    "hours": (0.10, 0.25),
+    "late": (24.0, 72.0),
+}
+"""Measure -> (from here on a warning, from here on a failure).
+
+Shares and distances are from 0 to 1, `rows` and `distinct` relative to the reference, `late` in
+hours beyond the usual, `nulls` Cohen's h: 0.15 is 0 to 0.6 %, 5 to 9 % or 50 to 57.5 % empty.
+"""
+
+MEASURES = tuple(DEFAULTS)
+ALL = "*"
+
+Limits = dict[str, float]
+
 
 class AuditsSettings(BaseModel):
     """What is profiled, and from where on a change counts as drift."""
@@ -36,11 +63,18 @@ class AuditsSettings(BaseModel):
         default=PERSONAL_COLUMNS,
         description="Columns of which only rows, nulls and distinct values are counted",
     )
+    ignored_columns: tuple[str, ...] = Field(
+        default=(),
+        description="Columns without findings: a name for all tables, or room.table.column",
+    )
     max_labels: int = Field(
         default=50, ge=2, le=1000, description="A text column with more values is not a label"
     )
     keep_runs: int = Field(
-        default=400, ge=2, le=100_000, description="Runs kept per table in audits.runs"
+        default=400,
+        ge=2,
+        le=100_000,
+        description="Runs kept per table in audits.runs and audits.column_history",
     )
     renew_reference_days: float = Field(
         default=7.0,
@@ -49,39 +83,50 @@ class AuditsSettings(BaseModel):
         description="Age at which a reference is replaced, so that slow drift adds up to a finding",
     )
     minimum_rows: int = Field(
-        default=500, ge=1, description="Fewer rows than this, now or then, are not compared"
+        default=100, ge=10, description="Fewer rows than this, now or then, are not compared"
     )
-    psi_warn: float = Field(default=0.10, gt=0, description="Population stability index: watch")
-    psi_fail: float = Field(default=0.25, gt=0, description="Population stability index: act")
-    js_warn: float = Field(
-        default=0.10, gt=0, le=1, description="Jensen-Shannon distance, base 2: watch"
+    usual_runs: int = Field(
+        default=28, ge=1, description="Runs before this one that say how old data usually is"
     )
-    js_fail: float = Field(
-        default=0.25, gt=0, le=1, description="Jensen-Shannon distance, base 2: act"
+    false_alarms_per_night: float = Field(
+        default=0.01,
+        gt=0,
+        lt=1,
+        description="Chance that a night on which nothing changed has any finding: it is shared "
+        "out evenly over all measures of the night (Bonferroni)",
     )
-    ks_warn: float = Field(
-        default=0.05, gt=0, le=1, description="Kolmogorov-Smirnov distance: watch"
-    )
-    ks_fail: float = Field(default=0.20, gt=0, le=1, description="Kolmogorov-Smirnov distance: act")
-    nulls_warn: float = Field(
-        default=0.05, gt=0, le=1, description="Change of the share of empty values: watch"
-    )
-    nulls_fail: float = Field(
-        default=0.25, gt=0, le=1, description="Change of the share of empty values: act"
-    )
-    rows_warn: float = Field(
-        default=0.30, gt=0, description="Change of the number of rows, as a share: watch"
-    )
-    rows_fail: float = Field(
-        default=0.60, gt=0, description="Change of the number of rows, as a share: act"
+    limits: dict[str, dict[str, Limits]] = Field(
+        default={},
+        description="Limits that differ: table (or *) -> column (or *) -> <measure>_warn or "
+        "<measure>_fail -> value",
     )
 
-    def thresholds(self) -> dict[str, tuple[float, float]]:
-        """Measure -> (from here on a warning, from here on a failure)."""
-        return {
-            "psi": (self.psi_warn, self.psi_fail),
-            "js": (self.js_warn, self.js_fail),
-            "ks": (self.ks_warn, self.ks_fail),
-            "nulls": (self.nulls_warn, self.nulls_fail),
-            "rows": (self.rows_warn, self.rows_fail),
-        }
+    @model_validator(mode="after")
+    def _limits_are_of_measures(self) -> Self:
+        names = [f"{m}_{level}" for m in DEFAULTS for level in ("warn", "fail")]
+        for table, columns in self.limits.items():
+            for column, limits in columns.items():
+                for name, value in limits.items():
+                    if name not in names:
+                        raise ValueError(
+                            f"{table}.{column} has a limit `{name}`; there are {', '.join(names)}"
+                        )
+                    if not value > 0:
+                        raise ValueError(f"{table}.{column}: `{name}` must be above 0")
+        return self
+
+    def thresholds(self, table: str, column: str, measure: str) -> tuple[float, float]:
+        """From here on a warning, from here on a failure; what is set more closely wins.
+
+        The column `*` stands for the table as a whole, and in `limits` for all of its columns.
+        """
+        warn, fail = DEFAULTS[measure]
+        for place in ((ALL, ALL), (ALL, column), (table, ALL), (table, column)):
+            own = self.limits.get(place[0], {}).get(place[1], {})
+            warn = own.get(f"{measure}_warn", warn)
+            fail = own.get(f"{measure}_fail", fail)
+        return warn, max(warn, fail)
+
+    def ignores(self, table: str, column: str) -> bool:
+        """Whether a column has no findings."""
+        return column in self.ignored_columns or f"{table}.{column}" in self.ignored_columns

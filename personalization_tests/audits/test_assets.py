@@ -28,7 +28,7 @@ class Orders(pa.DataFrameModel):
 
 
 MONDAY = dt.datetime(2026, 3, 2)
-TABLES = ("runs", "table_profiles", "drift", "schema_versions", "schema_use")
+TABLES = ("runs", "table_profiles", "column_history", "drift", "schema_versions", "schema_use")
 
 SHOP = """
 CREATE SCHEMA standardized; CREATE SCHEMA profiles; CREATE SCHEMA emails;

@@ -108,4 +108,49 @@ def test_a_rise_in_prices_is_found_where_psi_alone_is_blind(
         ("total_base", "ks"),
         ("total_base", "js"),
         ("total_base", "psi"),
+        ("total_base", "range"),
     }
+
+
+def test_moments_are_binned_by_age_week_and_hour_and_have_a_lag(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    found = profile(con)["ordered_at"]
+    bins = json.loads(found["bins"])
+    assert bins["hour"] == {"0": 5000}
+    assert sum(bins["week"].values()) == sum(bins["age"].values()) == 5000
+    assert found["lag_hours"] == 30.0
+    con.execute("INSERT INTO standardized.orders (ordered_at) VALUES ('2030-01-01')")
+    assert profile(con)["ordered_at"]["lag_hours"] == 30.0  # a date in the future is not news
+
+
+def test_whole_numbers_that_never_repeat_are_keys(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(
+        "CREATE TABLE standardized.keyed AS SELECT i AS id, i // 2 AS twice FROM range(99) t(i)"
+    )
+    kinds = [p["kind"] for p in profile_table(con, "standardized.keyed", AS_OF, SETTINGS)]
+    assert kinds == ["counted", "number"]
+
+
+@pytest.mark.parametrize("days", [3, 30])
+def test_a_history_that_grows_or_slides_is_no_drift_and_a_moved_clock_is(
+    con: duckdb.DuckDBPyConnection, days: int
+) -> None:
+    """A young shop's rows all grow older, and an extract of the last weeks drops its oldest."""
+    hourly = "SELECT TIMESTAMP '2026-01-01' + to_hours((i * i % 12 + 24 * (i // 40))::INTEGER)"
+
+    def night(first: int, last: int, hours: int = 0) -> list[dict[str, Any]]:
+        con.execute(
+            f"CREATE OR REPLACE TABLE standardized.t AS {hourly} + to_hours({hours}) AS moment"
+            f" FROM range({first}, {last}) t(i)"
+        )
+        as_of = dt.datetime(2026, 1, 1) + dt.timedelta(days=last // 40)
+        return profile_table(con, "standardized.t", as_of, SETTINGS)
+
+    then = with_reference(night(0, 2400), [], SETTINGS)
+    for first in (0, 40 * days):
+        now = with_reference(night(first, 2400 + 40 * days), then, SETTINGS)
+        moments = [f for f in findings(now, SETTINGS) if f["column_name"] == "moment"]
+        assert {f["level"] for f in moments} == {"ok"}
+    moved = with_reference(night(0, 2400 + 40 * days, hours=3), then, SETTINGS)
+    assert {f["measure"] for f in findings(moved, SETTINGS) if f["level"] != "ok"} >= {"hours"}
