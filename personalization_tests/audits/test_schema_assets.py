@@ -11,9 +11,13 @@ import polars as pl
 
 from personalization_assets.audits.assets import watch
 from personalization_assets.audits.schema_assets import no_schema_change
+from personalization_assets.audits.schema_changes import ShapeColumn
+from personalization_assets.audits.schema_moves import move_to, stored_shape
+from personalization_assets.audits.schemas import former_names, read_versions, standing
+from personalization_assets.contracts import contract_of
 from personalization_assets.settings import Settings
 from personalization_assets.tables import Clock, Run, table_asset
-from personalization_assets.warehouse import Warehouse
+from personalization_assets.warehouse import Warehouse, content_hash, transaction
 
 MONDAY = dt.datetime(2026, 3, 2)
 
@@ -23,6 +27,7 @@ class Before(pa.DataFrameModel):
 
     member_id: str = pa.Field(description="Member")
     points: int = pa.Field(description="Points")
+    colour: str = pa.Field(nullable=True, description="Colour of the card")
 
     class Config:
         name = "members"
@@ -59,7 +64,8 @@ def refresh(
 ) -> dg.AssetCheckEvaluation:
     @table_asset(contract=model)
     def members(run: Run) -> pl.DataFrame:
-        return pl.DataFrame({"member_id": ["m1"], "points": [1], "balance": [1]})
+        frame = pl.DataFrame({"member_id": ["m1"], "points": [1], "balance": [1]})
+        return frame.with_columns(colour=pl.lit("red"))
 
     @table_asset(contract=Reader, deps=["standardized/members"] if read else [])
     def tiers(run: Run) -> pl.DataFrame:
@@ -84,7 +90,9 @@ def test_a_break_in_a_table_that_others_read_is_an_error_once(tmp_path: Path) ->
     assert refresh(tmp_path, Before, 0, read=True).passed
     broken = refresh(tmp_path, After, 1, read=True)
     assert (broken.passed, broken.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert "renamed points to balance; contract version 1 -> 2" in (broken.description or "")
+    assert "renamed points to balance; dropped colour VARCHAR; contract version 1 -> 2" in (
+        broken.description or ""
+    )
     assert "breaks its readers: 1 tables" in (broken.description or "")
     assert refresh(tmp_path, After, 2, read=True).passed
     with duckdb.connect(str(tmp_path / "w.duckdb")) as con:
@@ -98,6 +106,32 @@ def test_a_break_in_a_table_that_others_read_is_an_error_once(tmp_path: Path) ->
         (2, "backward", ["profiles.tiers"]),
         (2, "backward", ["profiles.tiers"]),
     ]
+
+
+def test_values_come_back_after_a_night_of_the_new_version(tmp_path: Path) -> None:
+    refresh(tmp_path, Before, 0, read=True)
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as con:
+        first = content_hash(con, "standardized.members")
+        before = stored_shape(con, "standardized.members")
+        after = tuple(
+            ShapeColumn(c.name, c.duckdb_type, c.nullable) for c in contract_of(After).columns
+        )
+        with transaction(con):
+            move_to(con, "standardized.members", after, {"balance": "points"}, ["member_id"])
+    check = refresh(tmp_path, After, 1, read=True)
+    assert not check.passed
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as con:
+        versions = read_versions(con, "standardized.members")
+        assert standing(stored_shape(con, "standardized.members"), versions) == versions[1]
+        assert former_names(versions, 1, 2) == {"balance": "points"}
+        assert former_names(versions, 2, 1) == {"points": "balance"}
+        with transaction(con):
+            move_to(con, "standardized.members", before, {}, ["member_id"])
+        assert content_hash(con, "standardized.members") == first
+    refresh(tmp_path, After, 2, read=True)
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as con:
+        assert len(read_versions(con, "standardized.members")) == 2
+        assert [t for t in read_versions(con) if t.table.startswith("parked.")] == []
 
 
 def test_a_break_that_nobody_reads_only_warns(tmp_path: Path) -> None:
