@@ -116,6 +116,8 @@ def test_a_value_that_may_be_empty_is_found(text: str) -> None:
         "{% if customer.city == nil %}a{% elsif customer.country %}{{ customer.city }}"
         "{{ customer.country }}{% else %}{{ customer.city }}{% endif %}",
         "{% if customer.city != nil %}{{ customer.city }}{% endif %}",
+        "{% if customer.city != blank %}{{ customer.city }}{% endif %}",
+        "{% if customer.city == blank %}a{% else %}{{ customer.city }}{% endif %}",
         "{% if customer.city == 'Cork' %}{{ customer.city }}{% endif %}",
         "{% if customer.city contains 'Co' %}{{ customer.city }}{% endif %}",
         "{% if customer.city == nil or customer.country == nil %}a{% else %}"

@@ -2,8 +2,8 @@
 
 - `shopify`: where python-liquid differs from what a Shopify author knows (`round` rounds half to
   even, `truncate` cuts a text of exactly the limit, `limit: 0` renders everything, nil in a list
-  prints `None`, a nil date raises), Shopify's behaviour is put in its place. An output that has
-  nothing to print is counted in `BatchEnvironment.holes`.
+  prints `None`, a nil date raises, nil is not `blank`), Shopify's behaviour is put in its place.
+  An output that has nothing to print is counted in `BatchEnvironment.holes`.
 - `python-liquid`: python-liquid as it comes.
 
 Both know `{% abort_message 'why' %}` and `number_with_delimiter`. Nothing in a template reaches the
@@ -32,6 +32,7 @@ from liquid.template import BoundTemplate
 from liquid.token import TOKEN_TAG
 
 from personalization_assets.emails.liquid_batch import filters
+from personalization_assets.emails.liquid_batch.blank import know_blank
 
 Profile = Literal["shopify", "python-liquid"]
 
@@ -67,6 +68,11 @@ class BatchTemplate(BoundTemplate):
     """A template that renders in a `BatchContext`."""
 
     context_class = BatchContext
+
+    def __init__(self, env: Environment, nodes: list[Node], **kwargs: Any) -> None:
+        super().__init__(env, nodes, **kwargs)
+        if isinstance(env, BatchEnvironment) and env.profile == "shopify":
+            know_blank(nodes, RenderContext(self))
 
     def _get_buffer(self) -> StringIO:
         limit = self.env.output_stream_limit

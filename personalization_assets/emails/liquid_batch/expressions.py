@@ -30,6 +30,7 @@ from liquid.expression import Expression
 from liquid.template import BoundTemplate
 
 from personalization_assets.emails.liquid_batch import runtime
+from personalization_assets.emails.liquid_batch.blank import equal
 from personalization_assets.emails.liquid_batch.columns import is_list
 from personalization_assets.emails.liquid_batch.emitter import Code
 from personalization_assets.emails.liquid_batch.filters import is_pure
@@ -74,7 +75,7 @@ class Expressions:
             Undefined=Undefined,
             truthy=runtime.truthy,
             get_item=self.context.get_item,
-            eq=logical._eq,
+            eq=equal if getattr(self.env, "profile", "") == "shopify" else logical._eq,
             lt=logical._lt,
             le=logical._le,
             contains=logical._contains,

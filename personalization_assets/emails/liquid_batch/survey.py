@@ -43,7 +43,7 @@ def survey(nodes: Iterable[Node], context: RenderContext) -> Survey:
         elif isinstance(node, CycleNode | IfChangedNode):
             found.cycles = True
         for expression in node.expressions():
-            for part in _expressions(expression):
+            for part in expressions_of(expression):
                 if isinstance(part, LoopExpression) and _continues(part):
                     found.continued.add(loop_key(part))
                 elif isinstance(part, Path) and isinstance(part.path[0], str):
@@ -80,7 +80,8 @@ def _walk(nodes: Iterable[Node], context: RenderContext, open_: tuple[str, ...])
                 yield from _walk(partial.nodes, context, (*open_, partial.name))
 
 
-def _expressions(expression: Expression) -> Iterator[Expression]:
+def expressions_of(expression: Expression) -> Iterator[Expression]:
+    """The expression and all below it."""
     yield expression
     for child in expression.children():
-        yield from _expressions(child)
+        yield from expressions_of(child)
