@@ -8,6 +8,7 @@ import dagster as dg
 
 from personalization_assets.audits import assets as audits
 from personalization_assets.audits.checks import CHECKS as AUDITS_CHECKS
+from personalization_assets.audits.checks import drift_checks
 from personalization_assets.automation.alerts import run_failure_alert
 from personalization_assets.automation.freshness import with_freshness
 from personalization_assets.automation.jobs import refresh
@@ -71,6 +72,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *EMAILS_CHECKS,
             *FEEDBACK_CHECKS,
             *AUDITS_CHECKS,
+            *drift_checks([*tables, *models]),
         ],
         jobs=[refresh, retrain],
         schedules=[nightly_schedule(settings.time_zone)],

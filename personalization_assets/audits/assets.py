@@ -11,6 +11,7 @@ from personalization_assets.audits.drift import findings, with_reference
 from personalization_assets.audits.history import About, merge_runs
 from personalization_assets.audits.profiling import profile_table, table_columns
 from personalization_assets.audits.schema_assets import UNWATCHED, about_tables, schema_asset
+from personalization_assets.audits.settings import PROFILED
 from personalization_assets.audits.trends import merge_history, usual_lags
 from personalization_assets.contracts import contract_of
 from personalization_assets.tables import Run, table_asset
@@ -30,7 +31,7 @@ def audit_assets(
     `about` is by `room.table`. What is audited is what the warehouse holds; `watched` only makes
     the audits run last.
     """
-    profiled = [key for key in watched if key.split("/")[0] in ("standardized", "profiles")]
+    profiled = [key for key in watched if key.split("/")[0] in PROFILED]
 
     @table_asset(contract=Runs, deps=watched, kinds={"python"})
     def runs(run: Run) -> pl.DataFrame:

@@ -1,35 +1,79 @@
-"""Checks on what the audits found. They warn; only contracts stop a run."""
+"""Checks on what the audits found. None blocks: only contracts stop a run."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import dagster as dg
 
 from personalization_assets.audits.schema_assets import no_schema_change
+from personalization_assets.audits.settings import PROFILED
 from personalization_assets.warehouse import Warehouse
 
 SHOWN = 10
 """Findings that are named in a check's description; the table has all."""
 
 
-@dg.asset_check(
-    asset=dg.AssetKey(["audits", "drift"]),
-    description="No column has moved from its reference by more than the settings allow",
-)
-def no_drift(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
-    """Red, as a warning, with the columns that moved most against their limit."""
-    found = _query(
-        warehouse,
-        "SELECT table_name || '.' || column_name, measure, round(value, 3), level"
-        " FROM audits.drift WHERE level <> 'ok'"
-        " ORDER BY level, value / warn_at DESC, 1, 2",
+def drift_checks(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetChecksDefinition]:
+    """A check `no_drift` on each profiled table, where those who own the table see it.
+
+    They run after `audits/drift`, one step per room: a step whose checks span rooms would be
+    skipped whole where one of them is blocked.
+    """
+    keys = sorted(
+        spec.key
+        for asset in assets
+        for spec in asset.specs
+        if "dagster/table_name" in spec.metadata and spec.key.path[0] in PROFILED
     )
-    named = [f"{name}: {measure} {value}" for name, measure, value, _ in found[:SHOWN]]
-    return _warning(
-        named,
-        len(found),
-        "column measures moved; see audits.drift",
-        to_act_on=sum(row[3] == "fail" for row in found),
-        to_watch=sum(row[3] == "warn" for row in found),
+    rooms = [(room, [key for key in keys if key.path[0] == room]) for room in PROFILED]
+    return [_room_checks(room, tables) for room, tables in rooms if tables]
+
+
+def _room_checks(room: str, tables: Sequence[dg.AssetKey]) -> dg.AssetChecksDefinition:
+    specs = [
+        dg.AssetCheckSpec(
+            "no_drift",
+            asset=key,
+            additional_deps=[dg.AssetKey(["audits", "drift"])],
+            description="Rows, empty values, labels, ranges, distributions and age of the data are "
+            "within the limits of their reference; see audits.drift",
+        )
+        for key in tables
+    ]
+
+    @dg.multi_asset_check(name=f"{room}__no_drift", specs=specs, can_subset=True)
+    def check(
+        context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+    ) -> Iterator[dg.AssetCheckResult]:
+        found: dict[str, list[tuple[str, str, float, str]]] = {}
+        for table, *finding in _query(
+            warehouse,
+            "SELECT table_name, column_name, measure, value, level FROM audits.drift"
+            " WHERE level <> 'ok' ORDER BY level, value / warn_at DESC, 1, 2, 3",
+        ):
+            found.setdefault(table, []).append(tuple(finding))
+        for key in sorted(context.selected_asset_check_keys):
+            yield _drift_of(key, found.get(".".join(key.asset_key.path), []))
+
+    return check
+
+
+def _drift_of(
+    key: dg.AssetCheckKey, found: Sequence[tuple[str, str, float, str]]
+) -> dg.AssetCheckResult:
+    """Columns, measures and values only: words may name labels, and the event log keeps them."""
+    failed = sum(level == "fail" for *_, level in found)
+    named = [f"{column}: {measure} {value:.3g}" for column, measure, value, _ in found[:SHOWN]]
+    more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
+    return dg.AssetCheckResult(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
+        description=f"{len(found):,} measures moved; see audits.drift: {'; '.join(named)}{more}"
+        if found
+        else None,
+        metadata={"to_act_on": failed, "to_watch": len(found) - failed},
     )
 
 
@@ -64,4 +108,4 @@ def _warning(named: list[str], count: int, what: str, **numbers: int) -> dg.Asse
     )
 
 
-CHECKS: list[dg.AssetChecksDefinition] = [no_drift, no_table_emptied, no_schema_change]
+CHECKS: list[dg.AssetChecksDefinition] = [no_table_emptied, no_schema_change]

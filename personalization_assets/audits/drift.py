@@ -279,7 +279,7 @@ def _one_sided(column: str, measure: str, here: Bins, there: Bins, what: str) ->
         max(only.values(), default=0) / rows,
         # Each label could have been the one that only one side has.
         lambda alpha: far.one_sided_rows(rows, others, alpha / labels) / rows,
-        f"{len(only)} labels are {what}: {shown}{more}" if only else f"no label is {what}",
+        f"{what}: {shown}{more}" if only else f"no label is {what}",
     )
 
 

@@ -26,6 +26,8 @@ PERSONAL_COLUMNS = (
     "user_agent",
 )
 
+PROFILED = ("standardized", "profiles")
+
 DEFAULTS: Mapping[str, tuple[float, float]] = {
     "psi": (0.10, 0.25),
     "js": (0.10, 0.25),
@@ -57,7 +59,7 @@ class AuditsSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     profiled_rooms: tuple[str, ...] = Field(
-        default=("standardized", "profiles"), description="Rooms whose columns are profiled"
+        default=PROFILED, description="Rooms whose columns are profiled"
     )
     personal_columns: tuple[str, ...] = Field(
         default=PERSONAL_COLUMNS,

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from personalization_assets.audits.assets import ASSETS, audit_assets, watch
-from personalization_assets.audits.checks import CHECKS
+from personalization_assets.audits.checks import CHECKS, drift_checks
 from personalization_assets.settings import Settings
 from personalization_assets.tables import Clock, Run, table_asset
 from personalization_assets.warehouse import Warehouse, content_hash
@@ -48,16 +48,37 @@ def shop(tmp_path: Path) -> Path:
     return path
 
 
+@dg.asset(key=["standardized", "orders"], metadata={"dagster/table_name": "standardized.orders"})
+def shop_orders() -> None:
+    """What the checks on drift are attached to; never run."""
+
+
+@dg.asset(
+    key=["profiles", "golden_profiles"],
+    metadata={"dagster/table_name": "profiles.golden_profiles"},
+)
+def shop_profiles() -> None:
+    """The same in another room."""
+
+
 def audit(shop: Path, as_of: dt.datetime) -> dict[str, dg.AssetCheckEvaluation]:
+    tables = [shop_orders, shop_profiles]
+    audits = dg.AssetSelection.groups("audits")
     result = dg.materialize(
-        [*audit_assets([]), *CHECKS],
+        [*audit_assets([]), *tables, *CHECKS, *drift_checks(tables)],
+        selection=audits | dg.AssetSelection.checks_for_assets(*tables),
         resources={
             "warehouse": Warehouse(database=str(shop)),
             "clock": Clock(as_of=as_of.isoformat()),
             "settings": Settings(warehouse=shop),
         },
     )
-    return {check.check_name: check for check in result.get_asset_check_evaluations()}
+    return {
+        f"{'.'.join(check.asset_key.path)}: {check.check_name}"
+        if check.check_name == "no_drift"
+        else check.check_name: check
+        for check in result.get_asset_check_evaluations()
+    }
 
 
 def rows(shop: Path, sql: str) -> list[tuple[object, ...]]:
@@ -86,15 +107,21 @@ def test_the_first_run_finds_nothing_and_a_repeated_run_changes_nothing(shop: Pa
 
 def test_what_changed_between_two_runs_is_found_and_warned_of(shop: Path) -> None:
     audit(shop, MONDAY)
-    rows(shop, "UPDATE standardized.orders SET status = 'cancelled'")
+    rows(shop, "UPDATE standardized.orders SET status = 'secret'")
     rows(shop, "ALTER TABLE profiles.golden_profiles ADD COLUMN tier VARCHAR")
     rows(shop, "DELETE FROM emails.batches")
     checks = audit(shop, MONDAY + dt.timedelta(days=1))
 
     red = {name: check for name, check in checks.items() if not check.passed}
-    assert set(red) == {"no_drift", "no_table_emptied", "no_schema_change"}
-    assert all(check.severity == dg.AssetCheckSeverity.WARN for check in red.values())
-    assert "standardized.orders.status" in (red["no_drift"].description or "")
+    orders = "standardized.orders: no_drift"
+    assert set(red) == {orders, "no_table_emptied", "no_schema_change"}
+    assert red[orders].severity == dg.AssetCheckSeverity.ERROR
+    assert "status: new_labels 1" in (red[orders].description or "")
+    assert "secret" not in str(red[orders])
+    assert rows(shop, "SELECT words FROM audits.drift WHERE measure = 'new_labels'") == [
+        ("new: 'secret' (1,000 rows)",)
+    ]
+    assert checks["profiles.golden_profiles: no_drift"].passed
     assert "emails.batches (20 rows before)" in (red["no_table_emptied"].description or "")
     assert "added nullable tier VARCHAR" in (red["no_schema_change"].description or "")
     assert rows(

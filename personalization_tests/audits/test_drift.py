@@ -89,7 +89,7 @@ def test_labels_that_come_and_go_are_found_and_rare_ones_are_left_to_chance() ->
     then = {"paid": 9000, "open": 970, "void": 30}
     found = compare(column(MONDAY, then), column(MONDAY + DAY, {"paid": 9000, "lost": 995, "x": 5}))
     assert found["new_labels"]["level"] == "warn"
-    assert found["new_labels"]["words"] == "2 labels are new: 'lost' (995 rows), 'x' (5 rows)"
+    assert found["new_labels"]["words"] == "new: 'lost' (995 rows), 'x' (5 rows)"
     assert found["vanished_labels"]["value"] == pytest.approx(0.097)
     rare = compare(column(MONDAY, then), column(MONDAY + DAY, {**then, "x": 9}))
     assert rare["new_labels"]["level"] == "ok"
