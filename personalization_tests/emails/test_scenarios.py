@@ -123,7 +123,7 @@ def test_two_studios_make_the_same_scenarios() -> None:
         "{% if cart.total > 5000 %}a{% elsif cart.size > 20 %}b{% endif %}",
         "{% if customer.stated_categories contains 'Garden tools' %}a{% endif %}",
         "{% if customer.city contains 'sea' %}a{% endif %}",
-        "{% if customer.city == blank %}a{% elsif customer.city == nil %}b{% else %}c{% endif %}",
+        "{% if customer.city == '' %}a{% elsif customer.city == nil %}b{% else %}c{% endif %}",
         "{% case customer.segment %}{% when 'champion', 'loyal' %}a{% when 'lapsed' %}b"
         "{% else %}c{% endcase %}",
         "{% assign n = customer.orders | modulo: 7 %}{% if n == 5 %}a{% endif %}",

@@ -68,6 +68,7 @@ class Expressions:
         self.code = code
         self.names = names
         self._template = template
+        self._shopify = getattr(self.env, "profile", "") == "shopify"
         self.context = RenderContext(template, globals=template.make_globals({}))
         code.constants.update(
             NOTHING=runtime.NOTHING,
@@ -75,7 +76,7 @@ class Expressions:
             Undefined=Undefined,
             truthy=runtime.truthy,
             get_item=self.context.get_item,
-            eq=equal if getattr(self.env, "profile", "") == "shopify" else logical._eq,
+            eq=equal if self._shopify else logical._eq,
             lt=logical._lt,
             le=logical._le,
             contains=logical._contains,
@@ -316,6 +317,8 @@ class Expressions:
                 return f"({v} == {right.code})"
             if isinstance(constant, Empty) and left.is_text():
                 return f"({v} == {self.code.constant('')})"
+            if isinstance(constant, Blank) and left.is_text() and self._shopify:
+                return f"(not {v} or {v}.isspace())"
             return f"eq({v}, {right.code})"
         return f"({v} == {right.code} if {v}.__class__ is str else eq({v}, {right.code}))"
 
