@@ -44,7 +44,7 @@ def schema() -> None:
 def list_versions(
     file: Path | None, table: str | None, as_of: str | None, warehouse: Path | None
 ) -> None:
-    """List tables and the version that each has, or all versions of one TABLE (room.table)."""
+    """List tables with their version, or the versions of a TABLE (room.table)."""
     from personalization_assets.audits.schemas import read_versions, used_by_run
     from personalization_assets.settings import load_settings
     from personalization_assets.tables import parse_as_of
@@ -138,7 +138,7 @@ def upgrade(
     if dry_run or not moved.steps:
         return
     others = f'key:"{table.replace(".", "/")}"+ and not key:"{table.replace(".", "/")}"'
-    _say(console, "The next full run builds the table from its inputs again.")
+    _say(console, "The next full run builds the table from its inputs, and fills what is empty.")
     if moved.readers:
         _say(
             console,
@@ -189,7 +189,7 @@ def rollback(
 @WAREHOUSE
 @click.pass_obj
 def parked(file: Path | None, drop: str | None, warehouse: Path | None) -> None:
-    """List values that moves took out of tables; they are as personal as their tables."""
+    """List what moves took out of tables; it is as personal as the tables."""
     from personalization_assets import warehouse as wh
     from personalization_assets.audits.parking import drop_parked, read_moves
     from personalization_assets.commands.schema_targets import held
