@@ -47,7 +47,7 @@ def send(
     from personalization_assets.emails.delivery.due import spool_due
     from personalization_assets.emails.delivery.journal import Journal
     from personalization_assets.emails.delivery.sending import Due, Sender, messages
-    from personalization_assets.emails.suppression_list import read_list
+    from personalization_assets.emails.suppression_list import StopList
     from personalization_assets.errors import UserError
     from personalization_assets.settings import load_settings
     from personalization_assets.warehouse import exists, reading
@@ -67,7 +67,8 @@ def send(
         )
     now = _time(as_of)
     console = Console()
-    listed = read_list(settings.data_dir / "suppressions.csv")["email"].to_list()
+    stop_list = StopList(settings.data_dir / "suppressions.csv")
+    listed = sorted(stop_list.emails())
     journal = Journal(settings.mails_dir)
     with journal.alone():
         with reading(settings.warehouse_file) as con:
@@ -87,7 +88,13 @@ def send(
                 console=console, transient=True, disable=not console.is_terminal
             ) as progress:
                 task = progress.add_task("sending", total=spool.mails)
-                sender = Sender(chosen, password, journal, lambda _: progress.advance(task))
+                sender = Sender(
+                    chosen,
+                    password,
+                    journal,
+                    lambda _: progress.advance(task),
+                    stop_list.emails,
+                )
                 try:
                     if spool.mails:
                         with _stopping(sender.stop):

@@ -3,6 +3,8 @@
 The shop's list is `data/suppressions.csv`, optional: addresses that get no mail.
 """
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -49,6 +51,38 @@ def read_list(path: Path) -> pl.DataFrame:
         emails.append(address)
         dates.append(_date(path, line, row.get("since", "")))
     return pl.DataFrame({"email": emails, "since": dates}, schema=SCHEMA)
+
+
+class StopList:
+    """The addresses of the list as it is now: a send that takes hours obeys what is added to it.
+
+    The file is looked at once a second at most and read again when it has changed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._looked = -math.inf
+        self._stamp: tuple[int, int] | None = None
+        self._emails: frozenset[str] = frozenset()
+
+    def emails(self) -> frozenset[str]:
+        """The addresses, in small letters.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        now = time.monotonic()
+        if now - self._looked >= 1:
+            self._looked = now
+            try:
+                found = self._path.stat()
+                stamp = (found.st_mtime_ns, found.st_size)
+            except FileNotFoundError:
+                stamp = None
+            if stamp != self._stamp:
+                self._emails = frozenset(read_list(self._path)["email"])
+                self._stamp = stamp
+        return self._emails
 
 
 def register_tables(con: duckdb.DuckDBPyConnection, frames: Mapping[str, pl.DataFrame]) -> None:

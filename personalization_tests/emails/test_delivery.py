@@ -67,6 +67,23 @@ def test_a_stopped_send_waits_for_the_answers_and_goes_on(
     assert not list(shop.mails_dir.glob(".sending*"))
 
 
+def test_whoever_is_listed_while_mails_go_out_gets_none(
+    shop: Shop, handler: Handler, server: Controller
+) -> None:
+    shop.configure(server.port, mails_per_second=10, connections=1)
+    process = shop.start("send", "--as-of", "2026-06-15T07:00")
+    while len(handler.taken) < 3:
+        time.sleep(0.005)
+    listed = {f"p{i}@example.com" for i in range(40)} - set(handler.times())
+    late = sorted(listed, key=lambda address: int(address[1:-12]))[-10:]
+    (shop.folder / "suppressions.csv").write_text("email\n" + "\n".join(late).upper() + "\n")
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, said
+    assert not set(late) & set(handler.times())
+    assert len(handler.taken) == 30
+    assert shop.statuses() == Counter(sent=30)
+
+
 def test_an_uncertain_mail_is_decided_by_hand(
     shop: Shop, handler: Handler, server: Controller
 ) -> None:

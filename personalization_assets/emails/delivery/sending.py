@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,10 @@ def _message(row: dict[str, Any], claim: Claim, envelope_from: str | None) -> Me
 
 
 class Sender:
-    """Sends due mails; `seen` is told each final outcome as it comes."""
+    """Sends due mails; `seen` is told each final outcome as it comes.
+
+    `stopped_now` gives the addresses, in small letters, that must get nothing from now on.
+    """
 
     def __init__(
         self,
@@ -85,7 +88,9 @@ class Sender:
         password: str | None,
         journal: Journal,
         seen: Callable[[str], None],
+        stopped_now: Callable[[], Container[str]] = frozenset,
     ) -> None:
+        self._stopped_now = stopped_now
         self._settings, self._password = settings, password
         self._journal, self._seen = journal, seen
         # Simple queues: a signal's handler may put something in while the same thread waits.
@@ -190,7 +195,8 @@ class Sender:
                 due, self._upcoming = self._upcoming or self._next(), None
             if due is None:
                 break
-            if due.claim.to_email.strip().lower() in self._refused:
+            address = due.claim.to_email.strip().lower()
+            if address in self._refused or address in self._stopped_now():
                 self._count(Outcome("suppressed", None, ""), due.claim)
                 continue
             due.attempts += 1
