@@ -44,7 +44,7 @@ class TableProfiles(pa.DataFrameModel):
 
     The reference is an earlier profile of the same column; `drift` compares the two. Bins hold
     counts: of labels, of numbers on a logarithmic scale, of moments by age in days (logarithmic),
-    by week since 1970 and by hour of day. Personal columns have counts only.
+    by day since 1970 and by hour of day. Personal columns have counts only.
     """
 
     table_name: str = pa.Field(description="Table as room.table")
@@ -73,7 +73,7 @@ class TableProfiles(pa.DataFrameModel):
     )
     bins: str = pa.Field(
         nullable=True,
-        description="JSON object, bin -> rows; of moments, three of them: age, week, hour",
+        description="JSON object, bin -> rows; of moments, three of them: age, day, hour",
     )
     as_of: MOMENT = pa.Field(description="Time of the run that took this profile (UTC)")  # type: ignore[valid-type]
     reference_as_of: MOMENT = pa.Field(  # type: ignore[valid-type]

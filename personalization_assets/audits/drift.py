@@ -16,8 +16,8 @@ from personalization_assets.audits import distances as far
 from personalization_assets.audits.settings import ALL, AuditsSettings
 
 REFERENCE = ("as_of", "rows", "nulls", "distinct_values", "median", "bins")
-RECENT_WEEKS = 4
-"""Whole weeks before the reference that say how often new rows come."""
+RECENT_DAYS = 28
+"""Whole days before the reference that say how often new rows come."""
 
 EPOCH = dt.datetime(1970, 1, 1)
 NAMED = 5
@@ -204,8 +204,8 @@ def _of_moments(
 ) -> Iterator[Measured]:
     name = profile["column_name"]
     pairs = [far.histograms(bins_then["age"], bins["age"], ordered=True)]
-    last = _week(profile["reference_as_of"])
-    past = [{w: n for w, n in b["week"].items() if int(w) < last} for b in (bins_then, bins)]
+    last = _day(profile["reference_as_of"])
+    past = [{d: n for d, n in b["day"].items() if int(d) < last} for b in (bins_then, bins)]
     if sum(past[0].values()) >= minimum_rows and past[1]:
         pairs.append(far.histograms(past[0], past[1], ordered=True))
     for measure in DISTANCES:
@@ -233,12 +233,12 @@ def _late(profile: Mapping[str, Any]) -> Iterator[Measured]:
     lag, usual = profile["lag_hours"], profile.get("usual_lag_hours")
     if lag is None or usual is None or not profile["reference_bins"]:
         return
-    weeks: Bins = json.loads(profile["reference_bins"])["week"]
-    last = _week(profile["reference_as_of"])
-    recent = sum(n for week, n in weeks.items() if last - RECENT_WEEKS <= int(week) < last)
+    days: Bins = json.loads(profile["reference_bins"])["day"]
+    last = _day(profile["reference_as_of"])
+    recent = sum(n for day, n in days.items() if last - RECENT_DAYS <= int(day) < last)
     if not recent:
         return  # nothing has come for weeks: nobody can say when the next row is due
-    per_hour = recent / (RECENT_WEEKS * 7 * 24)
+    per_hour = recent / (RECENT_DAYS * 24)
     yield Measured(
         profile["column_name"],
         "late",
@@ -320,6 +320,6 @@ def _top(hours: Bins) -> str:
     return max(sorted(hours, key=int), key=lambda hour: hours[hour])
 
 
-def _week(moment: dt.datetime) -> int:
-    """Whole weeks since 1970-01-01, as the profile bins them."""
-    return (moment - EPOCH).days // 7
+def _day(moment: dt.datetime) -> int:
+    """Days since 1970-01-01, as the profile bins them."""
+    return (moment - EPOCH).days

@@ -142,7 +142,7 @@ def _counts(
 def _bins(
     con: duckdb.DuckDBPyConnection, table: str, kinds: dict[str, Kind], as_of: dt.datetime
 ) -> dict[str, str]:
-    """JSON by column: bin -> rows; of moments by `age` in days, by `week` and by `hour` of day."""
+    """JSON by column: bin -> rows; of moments by `age` in days, by `day` and by `hour` of day."""
     asked: list[tuple[str, str]] = []
     parts: list[str] = []
     for column, kind in kinds.items():
@@ -170,10 +170,10 @@ def _expressions(name: str, kind: Kind, as_of: dt.datetime) -> dict[str, str]:
     if kind == "counted":
         return {}
     moment = f"{name}::TIMESTAMP"
-    # By age a sliding window stays what it is, by week a history that grows at its end does.
+    # By age a sliding window stays what it is, by day a history that grows at its end does.
     return {
         "age": _log_bin(f"date_diff('day', {moment}, {_literal(as_of)})::DOUBLE"),
-        "week": f"(date_diff('day', DATE '1970-01-01', {moment}::DATE) // 7)::INTEGER",
+        "day": f"date_diff('day', DATE '1970-01-01', {moment}::DATE)::INTEGER",
         "hour": f"hour({moment})::INTEGER",
     }
 

@@ -112,13 +112,13 @@ def test_a_rise_in_prices_is_found_where_psi_alone_is_blind(
     }
 
 
-def test_moments_are_binned_by_age_week_and_hour_and_have_a_lag(
+def test_moments_are_binned_by_age_day_and_hour_and_have_a_lag(
     con: duckdb.DuckDBPyConnection,
 ) -> None:
     found = profile(con)["ordered_at"]
     bins = json.loads(found["bins"])
     assert bins["hour"] == {"0": 5000}
-    assert sum(bins["week"].values()) == sum(bins["age"].values()) == 5000
+    assert sum(bins["day"].values()) == sum(bins["age"].values()) == 5000
     assert found["lag_hours"] == 30.0
     con.execute("INSERT INTO standardized.orders (ordered_at) VALUES ('2030-01-01')")
     assert profile(con)["ordered_at"]["lag_hours"] == 30.0  # a date in the future is not news
@@ -132,7 +132,7 @@ def test_whole_numbers_that_never_repeat_are_keys(con: duckdb.DuckDBPyConnection
     assert kinds == ["counted", "number"]
 
 
-@pytest.mark.parametrize("days", [3, 30])
+@pytest.mark.parametrize("days", [1, 3, 30])
 def test_a_history_that_grows_or_slides_is_no_drift_and_a_moved_clock_is(
     con: duckdb.DuckDBPyConnection, days: int
 ) -> None:
