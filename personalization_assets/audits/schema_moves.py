@@ -237,7 +237,7 @@ def _swap_in(con: duckdb.DuckDBPyConnection, execute: Execute, plan: Plan) -> No
     )
     fresh = f"{ident(room)}.{ident(name + '__new')}"
     news = ", ".join(f"{in_new(c.name)} AS {ident(c.name)}" for c in plan.target)
-    execute(f"CREATE OR REPLACE TABLE {fresh} AS SELECT {news} FROM temp.moving ORDER BY row")
+    execute(f"CREATE OR REPLACE TABLE {fresh} AS SELECT {news} FROM temp.moving m ORDER BY m.row")
     execute(f"DROP TABLE {qualified(plan.table)}")
     execute(f"ALTER TABLE {fresh} RENAME TO {ident(name)}")
     if about:
