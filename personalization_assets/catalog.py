@@ -153,6 +153,5 @@ def asset_spec(
             "dagster/column_schema": column_schema(contract),
             "dagster/table_name": contract.name,
             "contract_version": contract.version,
-            "contract_key": ", ".join(contract.key),
         },
     )

@@ -85,7 +85,7 @@ def diff(
     from personalization_assets.audits.schema_changes import compare
     from personalization_assets.audits.schema_moves import stored_shape
     from personalization_assets.audits.schemas import former_names, numbered, read_versions
-    from personalization_assets.commands.schema_targets import in_force
+    from personalization_assets.commands.schema_targets import in_force, promised, renamed_from
     from personalization_assets.settings import load_settings
     from personalization_assets.warehouse import reading
 
@@ -98,9 +98,9 @@ def diff(
             stored = stored_shape(con, table)
             code = in_force(settings, table)
             if code is not None:
-                shape = code.shape(con, stored)
+                shape = promised(con, code, stored)
                 # the table itself does not know what may be empty: the contract's word stands
-                changes = compare(stored, shape, code.renamed_from)
+                changes = compare(stored, shape, renamed_from(code))
                 if changes:
                     title = f"{table}: as stored -> contract in force, version {code.version}"
                     _print_changes(console, title, changes, readers)

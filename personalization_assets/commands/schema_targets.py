@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import dagster as dg
-
 from personalization_assets import warehouse as wh
 from personalization_assets.audits.schema_changes import Shape, ShapeColumn, same_columns
 from personalization_assets.audits.schema_moves import move_to, stored_shape
@@ -20,6 +18,7 @@ from personalization_assets.audits.schemas import (
     read_versions,
     standing,
 )
+from personalization_assets.contracts import Contract
 from personalization_assets.errors import UserError
 from personalization_assets.settings import PROJECT, Settings
 
@@ -27,45 +26,6 @@ if TYPE_CHECKING:
     import duckdb
 
 Direction = Literal["upgrade", "rollback"]
-
-
-@dataclass(frozen=True)
-class InForce:
-    """The contract of a table as the code and the settings have it now."""
-
-    table: str
-    version: int
-    key: tuple[str, ...]
-    columns: tuple[dg.TableColumn, ...]
-
-    @property
-    def renamed_from(self) -> dict[str, str]:
-        """New name -> former name, as the contract declares it."""
-        return {c.name: c.tags["renamed_from"] for c in self.columns if "renamed_from" in c.tags}
-
-    def shape(self, con: "duckdb.DuckDBPyConnection", stored: Shape) -> Shape:
-        """The columns that it promises. A SQL model's types are those that are stored.
-
-        Raises:
-            UserError: a column is new and its type comes out of the SELECT.
-        """
-        types = {c.name: c.data_type for c in stored}
-        columns = []
-        for column in self.columns:
-            former = self.renamed_from.get(column.name, column.name)
-            data_type = types.get(column.name, types.get(former))
-            if column.type[:1].isupper():
-                ((_, data_type, *_),) = con.execute(
-                    f"DESCRIBE SELECT NULL::{column.type} AS x"
-                ).fetchall()
-            if data_type is None:
-                raise UserError(
-                    f"{self.table} gets the new column {column.name}, whose type its SELECT "
-                    f"decides: let a run build it (`personalize run --select "
-                    f"{self.table.replace('.', '/')}`), then its version has a number."
-                )
-            columns.append(ShapeColumn(column.name, data_type, column.constraints.nullable))
-        return tuple(columns)
 
 
 @dataclass(frozen=True)
@@ -87,17 +47,40 @@ class _TakenBackError(Exception):
     """Ends the transaction of a dry run."""
 
 
-def in_force(settings: Settings, table: str) -> InForce | None:
-    """The contract of a table; None where it has none."""
-    from personalization_assets.definitions import build_definitions
+def in_force(settings: Settings, table: str) -> Contract | None:
+    """The contract of a table by the code and the settings as they are; None where it has none."""
+    from personalization_assets.definitions import contracts_of
 
-    for spec in build_definitions(settings).resolve_all_asset_specs():
-        if ".".join(spec.key.path) != table or "contract_version" not in spec.metadata:
-            continue
-        columns = spec.metadata["dagster/column_schema"].columns
-        key = tuple(k for k in str(spec.metadata["contract_key"]).split(", ") if k)
-        return InForce(table, int(spec.metadata["contract_version"]), key, tuple(columns))
-    return None
+    return contracts_of(settings).get(table)
+
+
+def renamed_from(contract: Contract) -> dict[str, str]:
+    """New name -> former name, as the contract declares it."""
+    return {c.name: c.renamed_from for c in contract.columns if c.renamed_from}
+
+
+def promised(con: "duckdb.DuckDBPyConnection", contract: Contract, stored: Shape) -> Shape:
+    """The shape that a contract promises. A SQL model's types are those that are stored.
+
+    Raises:
+        UserError: a column is new and its type comes out of the SELECT.
+    """
+    types = {c.name: c.data_type for c in stored}
+    columns = []
+    for column in contract.columns:
+        if column.duckdb_type:
+            described = f"DESCRIBE SELECT NULL::{column.duckdb_type} AS x"  # as DuckDB spells it
+            ((_, data_type, *_),) = con.execute(described).fetchall()
+        else:
+            data_type = types.get(column.name, types.get(column.renamed_from or ""))
+        if data_type is None:
+            raise UserError(
+                f"{contract.name} gets the new column {column.name}, whose type its SELECT "
+                f"decides: let a run build it (`personalize run --select "
+                f"{contract.name.replace('.', '/')}`), then its version has a number."
+            )
+        columns.append(ShapeColumn(column.name, data_type, column.nullable))
+    return tuple(columns)
 
 
 def definition_of(settings: Settings, table: str) -> Path:
@@ -152,8 +135,9 @@ def move_table(
         if to is None and direction == "upgrade":
             if code is None:
                 raise UserError(f"{table} has no contract: name a version with --to.")
-            target, after = code.shape(con, stored), f"contract in force, version {code.version}"
-            former = dict(code.renamed_from)
+            target = promised(con, code, stored)
+            after = f"contract in force, version {code.version}"
+            former = renamed_from(code)
             newest = versions[-1]
             if here is not None and here.number < newest.number:
                 former |= _through(newest, versions, here, former)
@@ -224,11 +208,11 @@ def _through(
 
 
 def _key(
-    key: Sequence[str], target: Shape, code: InForce | None, former: Mapping[str, str]
+    key: Sequence[str], target: Shape, code: Contract | None, former: Mapping[str, str]
 ) -> list[str]:
     """The contract's key under the names of the target; none where the target lacks it."""
     names = {c.name for c in target}
-    declared = code.renamed_from if code else {}
+    declared = renamed_from(code) if code else {}
     back = {old: new for new, old in former.items()}
     found = []
     for column in key:
