@@ -37,6 +37,7 @@ from personalization_assets.sql_models import read_sql_models, sql_model_assets
 from personalization_assets.standardized.assets import build_standardized_assets
 from personalization_assets.standardized.checks import build_standardized_checks
 from personalization_assets.standardized.in_force import contracts_in_force
+from personalization_assets.standardized.verification import assets as verification
 from personalization_assets.tables import Clock
 from personalization_assets.warehouse import Warehouse
 
@@ -51,6 +52,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     tables = [
         *build_source_assets(extracts, settings.sources),
         *build_standardized_assets(extracts, settings.standardized),
+        *verification.ASSETS,
         *identity.ASSETS,
         *profiles.ASSETS,
         *promotion_assets.ASSETS,

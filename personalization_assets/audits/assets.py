@@ -112,6 +112,8 @@ WATCHED = tuple(
             "loyalty_members",
             "social_activity",
             "quarantine",
+            "email_verifications",
+            "email_verification_batches",
         ],
         "identity": [
             "records",

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from personalization_assets.contracts.overrides import ContractSettings
+from personalization_assets.standardized.verification.settings import VerificationSettings
 
 
 class StandardizedSettings(BaseModel):
@@ -25,3 +26,4 @@ class StandardizedSettings(BaseModel):
         description="By table: severities, parameters and limits of rules that differ from the "
         "contract; `personalize contracts show <table>` lists them",
     )
+    verification: VerificationSettings = Field(default_factory=VerificationSettings)
