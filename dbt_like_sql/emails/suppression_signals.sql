@@ -1,23 +1,27 @@
--- Addresses that told us, or whose mailbox told us, not to send: from the mail provider's events.
+-- Addresses that told us, or whose mailbox told us, not to send: from the mail provider's events, and
+-- from a verification service where one is asked.
 -- A hard bounce and a complaint stand for good. An unsubscribe stands until the same address agrees
 -- to e-mail marketing again in the preference centre, later than it unsubscribed. Soft bounces let an
 -- address rest for a while: so many mails in a row (setting soft_bounces), none of them delivered,
 -- within soft_bounce_days before the last of them; the rest ends soft_bounce_rest_days after it, or
--- with the next delivery.
+-- with the next delivery. An address that the service calls undeliverable rests until the answer
+-- expires, one that is risky only with setting mail_risky_addresses off; nothing is suppressed because
+-- a service gave no answer.
 -- @grain: one row per address, reason and campaign that an unsubscribe names
 -- @key: email, reason, campaign
--- @version: 2
+-- @version: 3
 -- @owner: team:crm
 -- @pii: true
 -- @column email: The address, in small letters
--- @column reason: hard_bounce, complaint, unsubscribe or soft_bounce
+-- @column reason: hard_bounce, complaint, unsubscribe, soft_bounce, undeliverable or risky
 -- @column campaign: Campaign or list that the unsubscribe names, as the provider spells it, in small
 -- letters; empty where it names none and for other reasons
 -- @column since: When it was first reported (hard bounce, complaint, soft bounce) or last
--- (unsubscribe), UTC
--- @column until: When the rest after soft bounces ends (UTC); empty for other reasons
+-- (unsubscribe), or verified, UTC
+-- @column until: When the rest after soft bounces, or the service's answer, ends (UTC); empty for
+-- other reasons
 -- @column reports: Number of events that say so; of soft bounces the mails
--- @rule reason_known: reason IN ('hard_bounce', 'complaint', 'unsubscribe', 'soft_bounce')
+-- @rule reason_known: reason IN ('hard_bounce', 'complaint', 'unsubscribe', 'soft_bounce', 'undeliverable', 'risky')
 -- @rule in_small_letters: email = lower(email)
 WITH events AS (
     SELECT
@@ -125,3 +129,20 @@ FROM resting
 WHERE getvariable('emails__soft_bounces') > 0
   AND resting.mails >= getvariable('emails__soft_bounces')
   AND resting.until > getvariable('as_of')::TIMESTAMP
+UNION ALL
+SELECT
+    verified.email,
+    verified.verdict AS reason,
+    '' AS campaign,
+    verified.checked_as_of AS since,
+    verified.expires_at AS until,
+    1 AS reports
+FROM standardized.email_verifications AS verified
+-- What our own events and lists say is told by the parts above, and by the rule of role accounts.
+WHERE verified.provider NOT IN ('history', 'none')
+  AND verified.reason <> 'role'
+  AND coalesce(verified.expires_at > getvariable('as_of')::TIMESTAMP, true)
+  AND (
+      verified.verdict = 'undeliverable'
+      OR (verified.verdict = 'risky' AND NOT getvariable('emails__mail_risky_addresses'))
+  )

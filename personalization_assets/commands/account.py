@@ -186,7 +186,7 @@ def _recommender(con: duckdb.DuckDBPyConnection, console: Console) -> None:
 DECISIONS = {
     "no_consent": "no consent to promotional mail",
     "no_address": "no address",
-    "suppressed": "bounced, complained or unsubscribed",
+    "suppressed": "bounced, complained, unsubscribed or not deliverable",
     "capped": "had enough mail lately",
     "holdout": "held out to measure the effect",
 }

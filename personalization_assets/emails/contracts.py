@@ -14,6 +14,8 @@ RULES = [
     "unsubscribe",
     "list",
     "soft_bounce",
+    "undeliverable",
+    "risky",
     "unsubscribe_list",
     "role_account",
     "global_holdout",
@@ -27,20 +29,30 @@ RULES = [
 
 class Suppressions(pa.DataFrameModel):
     """Addresses that get no mail or not all of it, with the strongest reason: what the mail
-    provider reported, and the shop's own list (data/suppressions.csv). Unsubscribes end with a
-    later opt-in, the rest after soft bounces with time or a delivery."""
+    provider reported, what a verification service answered, and the shop's own list
+    (data/suppressions.csv). Unsubscribes end with a later opt-in, the rest after soft bounces with
+    time or a delivery, an answer when it expires."""
 
     email: str = pa.Field(unique=True, description="The address, in small letters")
     reason: str = pa.Field(
-        isin=["hard_bounce", "list", "complaint", "unsubscribe", "soft_bounce", "unsubscribe_list"],
+        isin=[
+            "hard_bounce",
+            "list",
+            "complaint",
+            "unsubscribe",
+            "soft_bounce",
+            "undeliverable",
+            "risky",
+            "unsubscribe_list",
+        ],
         description="Strongest reason: hard_bounce, list (the shop's), complaint, unsubscribe, "
-        "soft_bounce, then unsubscribe_list",
+        "soft_bounce, undeliverable, risky, then unsubscribe_list",
     )
     since: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
         nullable=True, description="Since when, where known (UTC)"
     )
     until: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
-        nullable=True, description="When it ends by itself (UTC); only for soft_bounce"
+        nullable=True, description="When it ends by itself (UTC): soft_bounce, undeliverable, risky"
     )
     stops: str = pa.Field(
         isin=["everything", "promotional", "lists"],
@@ -58,7 +70,7 @@ class Suppressions(pa.DataFrameModel):
             "room": "emails",
             "key": ["email"],
             "grain": "one row per suppressed address",
-            "version": 2,
+            "version": 3,
             "owner": "team:crm",
             "pii": True,
         }
@@ -131,7 +143,7 @@ class Audience(pa.DataFrameModel):
             "room": "emails",
             "key": ["campaign", "customer_id"],
             "grain": "one row per campaign and candidate",
-            "version": 2,
+            "version": 3,
             "owner": "team:crm",
             "pii": False,
         }

@@ -25,6 +25,8 @@ RULE_WORDS = {
     "holdout": "left out on purpose, to measure what the mail brings",
     "global_holdout": "left out of all mails on purpose, to measure what they bring",
     "soft_bounce": "the mailbox refused several mails in a row; it rests for a while",
+    "undeliverable": "mail to the address would not arrive (verified)",
+    "risky": "mail to the address might not arrive, or reach nobody (verified)",
     "unsubscribe_list": "unsubscribed from this list",
     "role_account": "an address such as info@, which is nobody's own",
 }

@@ -62,6 +62,11 @@ class EmailsSettings(BaseModel):
     mail_role_accounts: bool = Field(
         default=False, description="Promotional mail to info@, sales@ and the like, too"
     )
+    mail_risky_addresses: bool = Field(
+        default=True,
+        description="Promotional mail to addresses that verification calls risky, too (catch-all, "
+        "throw-away)",
+    )
     default_hour: int = Field(
         default=10, ge=0, le=23, description="Local hour of sending for people without a best hour"
     )

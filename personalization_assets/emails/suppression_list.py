@@ -28,6 +28,9 @@ REASONS = (
     ("complaint", "promotional"),
     ("unsubscribe", "promotional"),
     ("soft_bounce", "promotional"),
+    # A service's word, not the mailbox's own: a confirmation of an order is still tried.
+    ("undeliverable", "promotional"),
+    ("risky", "promotional"),
     ("unsubscribe_list", "lists"),
 )
 

@@ -31,6 +31,10 @@ WHAT_CHANGES = {
     "left, or the campaign belongs to another list.",
     "list": "The address is taken out of data/suppressions.csv.",
     "soft_bounce": "The rest ends, or a mail arrives.",
+    "undeliverable": "The profile gets another address, or the verification service says otherwise "
+    "when its answer has expired.",
+    "risky": "Setting emails.mail_risky_addresses, or the verification service says otherwise when "
+    "its answer has expired.",
     "role_account": "The mailbox itself agrees in the preference centre; or data/role_accounts.csv "
     "says that its name is no role; or setting emails.mail_role_accounts.",
     "global_holdout": "Nothing for this person: left out of all promotional mail on purpose "

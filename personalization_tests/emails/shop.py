@@ -37,6 +37,9 @@ FROM range(400) t(i);
 CREATE TABLE standardized.email_events (
     source VARCHAR, event_id VARCHAR, occurred_at TIMESTAMP, event_type VARCHAR, email VARCHAR,
     campaign VARCHAR, send_id VARCHAR, bounce_type VARCHAR);
+CREATE TABLE standardized.email_verifications (
+    email VARCHAR, verdict VARCHAR, reason VARCHAR, provider VARCHAR, checked_as_of TIMESTAMP,
+    expires_at TIMESTAMP);
 CREATE TABLE standardized.preferences (
     source VARCHAR, record_id VARCHAR, email VARCHAR, email_marketing BOOLEAN,
     updated_at TIMESTAMP);

@@ -162,3 +162,36 @@ def test_mistakes_in_the_shops_files_are_one_sentence_without_the_address(tmp_pa
     file.write_bytes("email\nä@x.example\n".encode("latin-1"))
     with pytest.raises(UserError, match="not UTF-8"):
         read_list(file)
+
+
+def test_a_services_verdict_suppresses_until_it_expires(con: duckdb.DuckDBPyConnection) -> None:
+    rows = [
+        # person, verdict, reason, provider, days until it expires
+        ("gone", "undeliverable", "mailbox_not_found", "zerobounce", 10),
+        ("old", "undeliverable", "mailbox_not_found", "zerobounce", -1),
+        ("fine", "deliverable", "valid", "zerobounce", 10),
+        ("unclear", "unknown", "greylisted", "zerobounce", 10),
+        ("all", "risky", "catchall", "neverbounce", 10),
+        ("brief", "risky", "disposable", "list", None),
+        ("info", "risky", "role", "list", None),  # role accounts have a rule of their own
+        ("bounced", "undeliverable", "hard_bounce", "history", None),  # its event says it
+        ("waits", "unknown", "waiting", "none", None),
+    ]
+    for person, verdict, reason, provider, days in rows:
+        until = None if days is None else AS_OF + timedelta(days=days)
+        con.execute(
+            "INSERT INTO standardized.email_verifications VALUES (?, ?, ?, ?, ?, ?)",
+            [f"{person}@x.example", verdict, reason, provider, AS_OF, until],
+        )
+    until = AS_OF + timedelta(days=10)
+    assert suppressed(con) == {"gone": ("undeliverable", AS_OF, until, "promotional", [])}
+    con.execute("SET VARIABLE emails__mail_risky_addresses = false")
+    found = suppressed(con)
+    assert {person: row[0] for person, row in found.items()} == {
+        "gone": "undeliverable",
+        "all": "risky",
+        "brief": "risky",
+    }
+    # What the mailbox said itself is the stronger reason, and stops more.
+    event(con, "gone", 3, "bounce", bounce_type="hard")
+    assert suppressed(con)["gone"][0] == "hard_bounce"
