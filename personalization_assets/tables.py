@@ -219,7 +219,7 @@ def _why_not(result: Published) -> str:
         limit = f"{share:.0%} of them would be rejected, the limit is "
         limit += f"{result.contract.reject_limit:.0%}"
     elif own:
-        limit = "; ".join(f"the limit of {r.name} is {r.limit:.1%}" for r in own)
+        limit = "; ".join(f"the limit of {r.name} is {r.limit:.2%}" for r in own)
     else:
         limit = "none may"
     return (

@@ -151,7 +151,7 @@ def test_a_rule_of_its_own_limit_stops_the_publish(tmp_path: Path) -> None:
     failure = stopped.failure_data_for_node("standardized__orders")
     assert failure
     assert failure.user_failure_data
-    assert "the limit of currency.no_rate is 25.0%" in str(failure.user_failure_data.description)
+    assert "the limit of currency.no_rate is 25.00%" in str(failure.user_failure_data.description)
     evaluation = next(
         e for e in stopped.get_asset_check_evaluations() if e.check_name == "currency__no_rate"
     )
