@@ -20,6 +20,7 @@ from personalization_assets.commands.mails import mails
 from personalization_assets.commands.recommend import recommend
 from personalization_assets.commands.schema import schema
 from personalization_assets.commands.serve import serve
+from personalization_assets.commands.verification import verify
 from personalization_assets.errors import UserError
 
 FILE = click.Path(path_type=Path)
@@ -135,7 +136,7 @@ def demo(settings_file: Path | None, people: int) -> None:
     sys.exit(0 if run_demo(load_settings(settings_file), people, Console()) else 1)
 
 
-for group in (contracts, identity, campaign, mails, recommend, schema, serve):
+for group in (contracts, identity, campaign, mails, recommend, schema, serve, verify):
     main.add_command(group)
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
+from personalization_assets.cli import main
 from personalization_assets.settings import Settings
 from personalization_assets.standardized.verification.assets import READS, email_verifications
 from personalization_assets.tables import Clock
@@ -329,3 +331,27 @@ shop.run(ZeroBounceService({{}}, address={zero.address!r}))
 def test_every_table_that_is_read_is_upstream() -> None:
     keys = {f"standardized/{table}" for table in READS}
     assert {"/".join(key.path) for key in email_verifications.dependency_keys} == keys
+
+
+def test_the_command_shows_budget_verdicts_and_who_is_next(
+    shop: Shop, zero: ZeroBounceService
+) -> None:
+    shop.run(zero, daily_budget=1)
+    settings = shop.folder / "settings.yaml"
+    settings.write_text(
+        "standardized: {verification: {provider: zerobounce, daily_budget: 1}}\n"
+        f"data_dir: {shop.folder}\n"
+    )
+    runner = CliRunner()
+    done = runner.invoke(main, ["--settings", str(settings), "verify", "status", "--next", "1"])
+    assert done.exit_code == 0, done.output
+    lines = [" ".join(line.split()) for line in done.output.splitlines()]
+    assert "zerobounce: up to 1 addresses a day" in lines
+    assert "2026-10-20 zerobounce 1 1 1 0 0" in lines
+    assert "undeliverable zerobounce mailbox_not_found 1 2027-04-18" in lines
+    assert "To be asked about, in this order: 2 who agreed to mail." in lines
+    assert lines[-1] == "got_long_ago@a.example"
+    shop.query("DROP TABLE standardized.email_verifications")
+    done = runner.invoke(main, ["--settings", str(settings), "verify", "status"])
+    assert done.exit_code == 1
+    assert "No address has been looked at yet" in done.output
