@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from personalization_assets.audits.schema_changes import Change
     from personalization_assets.audits.schemas import Version
+    from personalization_assets.contracts import Contract
 
 WAREHOUSE = click.option(
     "--warehouse",
@@ -69,44 +70,50 @@ def list_versions(
 
 
 @schema.command()
-@click.argument("table")
+@click.argument("table", required=False)
 @click.argument("before", type=int, required=False, metavar="[FROM]")
 @click.argument("after", type=int, required=False, metavar="[TO]")
 @WAREHOUSE
 @click.pass_obj
 def diff(
-    file: Path | None, table: str, before: int | None, after: int | None, warehouse: Path | None
+    file: Path | None,
+    table: str | None,
+    before: int | None,
+    after: int | None,
+    warehouse: Path | None,
 ) -> None:
-    """Show what differs between two versions of a TABLE.
+    """Show what differs between stored tables and contracts, or two versions of a TABLE.
 
-    Without numbers: between the stored table and the contract in force or, where they agree,
-    between the last two versions. With one: from that version to the newest.
+    Without TABLE: what the next full run will change. Without numbers: between the stored table
+    and the contract in force or, where they agree, between the last two versions. With one: from
+    that version to the newest.
     """
     from personalization_assets.audits.schema_changes import compare
     from personalization_assets.audits.schema_moves import stored_shape
     from personalization_assets.audits.schemas import former_names, numbered, read_versions
-    from personalization_assets.commands.schema_targets import in_force, promised, renamed_from
+    from personalization_assets.definitions import contracts_of
     from personalization_assets.settings import load_settings
     from personalization_assets.warehouse import reading
 
     settings = load_settings(file, warehouse=warehouse)
     console = wide_console()
+    contracts = contracts_of(settings)
     with reading(settings.warehouse_file) as con:
         versions = read_versions(con, table)
-        readers = versions[-1].read_by
+        if table is None:
+            newest = {v.table: v for v in versions}
+            differ = sum(
+                _differs_from_contract(con, console, contracts[name], newest[name])
+                for name in contracts
+                if name in newest
+            )
+            _say(console, f"{differ} tables differ from the contracts in force.")
+            return
         if before is None:
-            stored = stored_shape(con, table)
-            code = in_force(settings, table)
-            if code is not None:
-                shape = promised(con, code, stored)
-                # the table itself does not know what may be empty: the contract's word stands
-                changes = compare(stored, shape, renamed_from(code))
-                if changes:
-                    title = f"{table}: as stored -> contract in force, version {code.version}"
-                    _print_changes(console, title, changes, readers)
-                    if code.version == versions[-1].contract_version:
-                        _say(console, f"Its version is still {code.version}: raise it with this.")
-                    return
+            stored_shape(con, table)
+            code = contracts.get(table)
+            if code and _differs_from_contract(con, console, code, versions[-1]):
+                return
             if len(versions) == 1:
                 console.print(f"{table} has one version, which the code has too: nothing differs.")
                 return
@@ -115,7 +122,7 @@ def diff(
     other = numbered(versions, after) if after is not None else versions[-1]
     changes = compare(one.shape, other.shape, former_names(versions, one.number, other.number))
     title = f"{table}: version {one.number} -> version {other.number}"
-    _print_changes(console, title, changes, other.read_by or readers)
+    _print_changes(console, title, changes, versions[-1].read_by)
 
 
 @schema.command()
@@ -235,6 +242,26 @@ def parked(file: Path | None, drop: str | None, warehouse: Path | None) -> None:
             back[move.stack],
         )
     console.print(table)
+
+
+def _differs_from_contract(
+    con: "duckdb.DuckDBPyConnection", console: Console, contract: "Contract", newest: "Version"
+) -> bool:
+    """Print what a stored table lacks of its contract, if anything."""
+    from personalization_assets.audits.schema_changes import compare
+    from personalization_assets.audits.schema_moves import shape_of
+    from personalization_assets.commands.schema_targets import promised, renamed_from
+
+    stored = shape_of(con, contract.name)
+    # what may be empty only a contract knows: it is the new one's word
+    changes = compare(stored, promised(con, contract, stored), renamed_from(contract))
+    if not changes:
+        return False
+    title = f"{contract.name}: as stored -> contract in force, version {contract.version}"
+    _print_changes(console, title, changes, newest.read_by)
+    if contract.version == newest.contract_version:
+        _say(console, f"Its version is still {contract.version}: raise it with the columns.")
+    return True
 
 
 def _stands(

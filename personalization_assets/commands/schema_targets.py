@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 Direction = Literal["upgrade", "rollback"]
 
+BY_SELECT = "(type by its SELECT)"
+"""In the place of a type that only a run of the SQL model will tell."""
+
 
 @dataclass(frozen=True)
 class Moved:
@@ -60,10 +63,9 @@ def renamed_from(contract: Contract) -> dict[str, str]:
 
 
 def promised(con: "duckdb.DuckDBPyConnection", contract: Contract, stored: Shape) -> Shape:
-    """The shape that a contract promises. A SQL model's types are those that are stored.
+    """The shape that a contract promises.
 
-    Raises:
-        UserError: a column is new and its type comes out of the SELECT.
+    A SQL model's types are those that are stored; of a new column the type is `BY_SELECT`.
     """
     types = {c.name: c.data_type for c in stored}
     columns = []
@@ -72,13 +74,7 @@ def promised(con: "duckdb.DuckDBPyConnection", contract: Contract, stored: Shape
             described = f"DESCRIBE SELECT NULL::{column.duckdb_type} AS x"  # as DuckDB spells it
             ((_, data_type, *_),) = con.execute(described).fetchall()
         else:
-            data_type = types.get(column.name, types.get(column.renamed_from or ""))
-        if data_type is None:
-            raise UserError(
-                f"{contract.name} gets the new column {column.name}, whose type its SELECT "
-                f"decides: let a run build it (`personalize run --select "
-                f"{contract.name.replace('.', '/')}`), then its version has a number."
-            )
+            data_type = types.get(column.name, types.get(column.renamed_from or "", BY_SELECT))
         columns.append(ShapeColumn(column.name, data_type, column.nullable))
     return tuple(columns)
 
@@ -136,6 +132,7 @@ def move_table(
             if code is None:
                 raise UserError(f"{table} has no contract: name a version with --to.")
             target = promised(con, code, stored)
+            _refuse_unknown(table, target)
             after = f"contract in force, version {code.version}"
             former = renamed_from(code)
             newest = versions[-1]
@@ -163,6 +160,16 @@ def move_table(
         return Moved(
             table, before, after, done.steps, done.sql, rows, seconds, versions[-1].read_by, dry_run
         )
+
+
+def _refuse_unknown(table: str, target: Shape) -> None:
+    for column in target:
+        if column.data_type == BY_SELECT:
+            select = table.replace(".", "/")
+            raise UserError(
+                f"{table} gets the new column {column.name}, whose type its SELECT decides: let a "
+                f"run build it (`personalize run --select {select}`)."
+            )
 
 
 def _target(

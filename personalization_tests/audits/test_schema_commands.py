@@ -95,6 +95,9 @@ def test_a_table_goes_to_the_contract_in_force_and_back(shop: Warehouse) -> None
     assert "  added nullable city VARCHAR\n" in shown
     assert "  widened points INTEGER -> BIGINT\n" in shown
     assert "Read by: identity.records" in shown
+    everything = shop.personalize("diff").output
+    assert f"{TABLE}: as stored -> contract in force" in everything
+    assert "1 tables differ from the contracts in force" in everything
 
     tried = shop.personalize("upgrade", TABLE, "--dry-run").output
     assert "  drop card_colour VARCHAR: 5 values are parked\n" in tried
