@@ -123,12 +123,14 @@ def move_table(
     Raises:
         UserError: the version is none to go to, or the move would break what it promises.
     """
-    code = in_force(settings, table)
     with held(settings) as con:
         stored = stored_shape(con, table)
         versions = read_versions(con, table)
         here = standing(stored, versions)
-        if to is None and direction == "upgrade":
+        contract = to is None and direction == "upgrade"
+        version = None if contract else _target(table, versions, here, to, direction)
+        code = in_force(settings, table)
+        if version is None:
             if code is None:
                 raise UserError(f"{table} has no contract: name a version with --to.")
             target = promised(con, code, stored)
@@ -139,7 +141,6 @@ def move_table(
             if here is not None and here.number < newest.number:
                 former |= _through(newest, versions, here, former)
         else:
-            version = _target(table, versions, here, to, direction)
             target, after = version.shape, f"version {version.number}"
             start = here or versions[-1]
             former = former_names(versions, start.number, version.number)

@@ -71,7 +71,8 @@ def refresh(
     def tiers(run: Run) -> pl.DataFrame:
         return pl.DataFrame({"member_id": ["m1"]})
 
-    audits = watch([members, tiers])[3:]
+    key = dg.AssetKey(["audits", "schema_versions"])
+    audits = [asset for asset in watch([members, tiers]) if key in asset.keys]
     result = dg.materialize(
         [members, tiers, *audits, no_schema_change],
         resources={
@@ -86,7 +87,7 @@ def refresh(
     return check
 
 
-def test_a_break_in_a_table_that_others_read_is_an_error_once(tmp_path: Path) -> None:
+def test_a_break_in_a_table_that_others_read_is_an_error(tmp_path: Path) -> None:
     assert refresh(tmp_path, Before, 0, read=True).passed
     broken = refresh(tmp_path, After, 1, read=True)
     assert (broken.passed, broken.severity) == (False, dg.AssetCheckSeverity.ERROR)
@@ -94,7 +95,6 @@ def test_a_break_in_a_table_that_others_read_is_an_error_once(tmp_path: Path) ->
         broken.description or ""
     )
     assert "breaks its readers: 1 tables" in (broken.description or "")
-    assert refresh(tmp_path, After, 2, read=True).passed
     with duckdb.connect(str(tmp_path / "w.duckdb")) as con:
         used = con.execute(
             "SELECT u.version, v.compatibility, v.read_by FROM audits.schema_use u"
@@ -103,7 +103,6 @@ def test_a_break_in_a_table_that_others_read_is_an_error_once(tmp_path: Path) ->
         ).fetchall()
     assert used == [
         (1, "full", ["profiles.tiers"]),
-        (2, "backward", ["profiles.tiers"]),
         (2, "backward", ["profiles.tiers"]),
     ]
 
@@ -128,7 +127,7 @@ def test_values_come_back_after_a_night_of_the_new_version(tmp_path: Path) -> No
         with transaction(con):
             move_to(con, "standardized.members", before, {}, ["member_id"])
         assert content_hash(con, "standardized.members") == first
-    refresh(tmp_path, After, 2, read=True)
+    assert refresh(tmp_path, After, 2, read=True).passed
     with duckdb.connect(str(tmp_path / "w.duckdb")) as con:
         assert len(read_versions(con, "standardized.members")) == 2
         assert [t for t in read_versions(con) if t.table.startswith("parked.")] == []

@@ -91,13 +91,12 @@ def shop(tmp_path: Path) -> Warehouse:
 
 def test_a_table_goes_to_the_contract_in_force_and_back(shop: Warehouse) -> None:
     first = shop.hash()
-    shown = shop.personalize("diff", TABLE).output
+    shown = shop.personalize("diff").output
+    assert f"{TABLE}: as stored -> contract in force" in shown
     assert "  added nullable city VARCHAR\n" in shown
     assert "  widened points INTEGER -> BIGINT\n" in shown
     assert "Read by: identity.records" in shown
-    everything = shop.personalize("diff").output
-    assert f"{TABLE}: as stored -> contract in force" in everything
-    assert "1 tables differ from the contracts in force" in everything
+    assert "1 tables differ from the contracts in force" in shown
 
     tried = shop.personalize("upgrade", TABLE, "--dry-run").output
     assert "  drop card_colour VARCHAR: 5 values are parked\n" in tried
@@ -114,7 +113,6 @@ def test_a_table_goes_to_the_contract_in_force_and_back(shop: Warehouse) -> None
     shop.audit()
     versions = shop.personalize("list", TABLE).output
     assert "2 stored" in versions
-    assert "nothing to move" in shop.personalize("upgrade", TABLE).output
 
     back = shop.personalize("rollback", TABLE)
     assert "bring back card_colour VARCHAR from parked.standardized_loyalty_members_1" in (
@@ -125,7 +123,6 @@ def test_a_table_goes_to_the_contract_in_force_and_back(shop: Warehouse) -> None
     assert "Nothing is parked" in shop.personalize("parked").output
     night = shop.personalize("list", TABLE, "--as-of", "2026-03-02T12:00:00").output
     assert "The run of 2026-03-02 00:00 UTC used" in night
-    assert shop.personalize("upgrade", TABLE, "--to", "2").exit_code == 0
 
 
 def test_parked_values_are_dropped_for_good_on_request(shop: Warehouse) -> None:
@@ -143,6 +140,7 @@ def test_parked_values_are_dropped_for_good_on_request(shop: Warehouse) -> None:
         (("rollback", TABLE), "has no version before the one that is stored"),
         (("rollback", TABLE, "--to", "7"), "has no version 7: it has 1"),
         (("diff", "standardized.nothing"), "No run has recorded a version of standardized.noth"),
+        (("upgrade", TABLE, "--to", "7"), "has no version 7: it has 1"),
         (("upgrade", "audits.runs"), "There is no table audits.runs that has versions"),
         (("parked", "--drop", "no"), "There is no parked table parked.no"),
     ],
