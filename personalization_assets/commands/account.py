@@ -80,7 +80,7 @@ def _empty(con: duckdb.DuckDBPyConnection, console: Console) -> None:
         table.split(".")[1]
         for table in tables(con)
         if table.startswith("standardized.")
-        and table != "standardized.quarantine"
+        and table not in ("standardized.quarantine", "standardized.email_verification_batches")
         and not _rows(con, f"SELECT 1 FROM {table} LIMIT 1")
     ]
     if names:

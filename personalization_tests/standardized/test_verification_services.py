@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from personalization_assets.standardized.verification.neverbounce import NeverBounce
 from personalization_assets.standardized.verification.settings import VerificationSettings
@@ -243,3 +244,11 @@ def test_a_job_that_takes_longer_is_collected_later(never: NeverBounceService) -
     with pytest.raises(LostError):
         again.resume("1", ticket)
     assert never.charged == [A, B]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.zerobounce.net/v2", "http://localhost.evil.example/v2"]
+)
+def test_a_key_is_never_sent_in_the_clear(url: str) -> None:
+    with pytest.raises(ValidationError, match="must begin with https://"):
+        VerificationSettings(base_url=url)
