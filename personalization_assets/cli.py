@@ -13,6 +13,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from personalization_assets.commands.audit import audit
 from personalization_assets.commands.campaign import campaign
 from personalization_assets.commands.contracts import contracts
 from personalization_assets.commands.identity import identity
@@ -136,7 +137,7 @@ def demo(settings_file: Path | None, people: int) -> None:
     sys.exit(0 if run_demo(load_settings(settings_file), people, Console()) else 1)
 
 
-for group in (contracts, identity, campaign, mails, recommend, schema, serve, verify):
+for group in (audit, contracts, identity, campaign, mails, recommend, schema, serve, verify):
     main.add_command(group)
 
 

@@ -10,11 +10,15 @@ from personalization_assets.audits.contracts import ColumnHistory, Drift, Runs, 
 from personalization_assets.audits.drift import findings, with_reference
 from personalization_assets.audits.history import About, merge_runs
 from personalization_assets.audits.profiling import profile_table, table_columns
+from personalization_assets.audits.report import read_report
+from personalization_assets.audits.report_page import REPORT, write
 from personalization_assets.audits.schema_assets import UNWATCHED, about_tables, schema_asset
 from personalization_assets.audits.settings import PROFILED
 from personalization_assets.audits.trends import merge_history, usual_lags
 from personalization_assets.contracts import contract_of
-from personalization_assets.tables import Run, table_asset
+from personalization_assets.settings import Settings
+from personalization_assets.tables import POOL, Clock, Run, open_run, table_asset, user_errors
+from personalization_assets.warehouse import Warehouse
 
 
 def watch(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
@@ -86,7 +90,40 @@ def audit_assets(
         )
         return pl.DataFrame(rows, schema=contract_of(Drift).schema)
 
-    return [runs, table_profiles, drift, schema_asset(watched, about or {})]
+    return [runs, table_profiles, drift, schema_asset(watched, about or {}), _report(watched)]
+
+
+def _report(watched: Sequence[str]) -> dg.AssetsDefinition:
+    upstream = ["audits/drift", "audits/schema_versions"]
+    upstream += [key for key in watched if key == "standardized/quarantine"]
+
+    @dg.asset(
+        key=["audits", "report"],
+        group_name="audits",
+        deps=[dg.AssetKey(key.split("/")) for key in upstream],
+        owners=["team:data"],
+        kinds={"file"},
+        pool=POOL,
+        description=(
+            "The page of the night, audits.html in the exports folder: what changed, and by table "
+            "trends, histograms, new shapes and the quarantine. Counts and labels, no rows.\n\n"
+            "Grain: one file, replaced at once. Key: none."
+        ),
+    )
+    def report(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        clock: Clock,
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.MaterializeResult[None]:
+        with user_errors(), open_run(context, warehouse, clock, settings) as run:
+            night = read_report(run.con)
+            write(night, settings.exports_dir / REPORT)
+        return dg.MaterializeResult(
+            metadata={"file": REPORT, "findings": len(night.findings), "tables": len(night.history)}
+        )
+
+    return report
 
 
 def _watched_tables(run: Run) -> list[str]:

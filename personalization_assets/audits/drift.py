@@ -185,6 +185,7 @@ def _of_column(profile: Mapping[str, Any], settings: AuditsSettings) -> Iterator
         if ordered:
             yield _outside(name, bins, bins_then, "outside the range before")
         else:
+            yield _label_share(name, bins, bins_then)
             yield _one_sided(name, "new_labels", bins, bins_then, "new")
             yield _one_sided(name, "vanished_labels", bins_then, bins, "gone")
 
@@ -298,20 +299,32 @@ def _outside(column: str, now: Bins, then: Bins, what: str) -> Measured:
     )
 
 
-def _moved_most(bins: Bins, bins_then: Bins) -> str:
-    rows, rows_then = sum(bins.values()), sum(bins_then.values())
-    shares = {
-        label: (bins.get(label, 0) / rows, bins_then.get(label, 0) / rows_then)
-        for label in {*bins, *bins_then}
-    }
-    label = max(sorted(shares), key=lambda name: abs(shares[name][0] - shares[name][1]))
-    now, then = shares[label]
-    return f"'{label}' is {now:.1%} of rows, {then:.1%} before"
+def _label_share(column: str, now: Bins, then: Bins) -> Measured:
+    """Cohen's h of the label whose share moved most."""
+    rows, rows_then = sum(now.values()), sum(then.values())
+    labels = {*now, *then}
+    return Measured(
+        column,
+        "label_share",
+        max(far.cohens_h(now.get(x, 0), rows, then.get(x, 0), rows_then) for x in labels),
+        lambda alpha: far.h_by_chance(rows, rows_then, alpha / len(labels)),
+        _moved_most(now, then),
+    )
+
+
+def _moved_most(now: Bins, then: Bins) -> str:
+    rows, rows_then = sum(now.values()), sum(then.values())
+    label = max(
+        sorted({*now, *then}),
+        key=lambda x: far.cohens_h(now.get(x, 0), rows, then.get(x, 0), rows_then),
+    )
+    share, share_then = now.get(label, 0) / rows, then.get(label, 0) / rows_then
+    return f"'{label}' is {share:.1%} of rows, {share_then:.1%} before"
 
 
 def _middles(profile: Mapping[str, Any]) -> str:
     now, then = profile["median"], profile["reference_median"]
-    if now is None or then is None:
+    if now is None or then is None or now == then:
         return "values are spread in another way"
     return f"median {now:,.6g}, {then:,.6g} before"
 

@@ -30,6 +30,9 @@ TIMES = ("DATE", "TIMESTAMP")
 BOOKKEEPING = ("_batch_id", "_row_key", "_flags", "_extracted_at")
 """Columns that say where a row came from; their values differ by design."""
 
+RUN_TIMES = "_as_of"
+"""How columns end that hold times of runs: when the platform worked, not when something was."""
+
 
 @dataclass(frozen=True)
 class TableColumn:
@@ -51,7 +54,11 @@ def profile_table(
     con: duckdb.DuckDBPyConnection, table: str, as_of: dt.datetime, settings: AuditsSettings
 ) -> list[dict[str, Any]]:
     """One dict per column of `room.table`: the current half of a row of `audits.table_profiles`."""
-    columns = [c for c in table_columns(con, table) if c.name not in BOOKKEEPING]
+    columns = [
+        c
+        for c in table_columns(con, table)
+        if c.name not in BOOKKEEPING and not c.name.endswith(RUN_TIMES)
+    ]
     if not columns:
         return []
     kinds = {c.name: _kind(c, settings.personal_columns) for c in columns}

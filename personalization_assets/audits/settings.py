@@ -35,6 +35,7 @@ DEFAULTS: Mapping[str, tuple[float, float]] = {
     "nulls": (0.15, 0.60),
     "rows": (0.30, 0.60),
     "distinct": (0.50, 0.90),
+    "label_share": (0.15, 0.60),
     "new_labels": (0.001, 0.25),
     "vanished_labels": (0.001, 0.25),
     "range": (0.001, 0.10),
@@ -44,7 +45,8 @@ DEFAULTS: Mapping[str, tuple[float, float]] = {
 """Measure -> (from here on a warning, from here on a failure).
 
 Shares and distances are from 0 to 1, `rows` and `distinct` relative to the reference, `late` in
-hours beyond the usual, `nulls` Cohen's h: 0.15 is 0 to 0.6 %, 5 to 9 % or 50 to 57.5 % empty.
+hours beyond the usual, `nulls` and `label_share` Cohen's h of shares of rows: 0.15 is 0 to 0.6 %,
+5 to 9 % or 50 to 57.5 %.
 """
 
 MEASURES = tuple(DEFAULTS)

@@ -9,9 +9,11 @@ import duckdb
 import pandera.polars as pa
 import polars as pl
 import pytest
+from click.testing import CliRunner, Result
 
 from personalization_assets.audits.assets import ASSETS, audit_assets, watch
 from personalization_assets.audits.checks import CHECKS, drift_checks
+from personalization_assets.cli import main
 from personalization_assets.settings import Settings
 from personalization_assets.tables import Clock, Run, table_asset
 from personalization_assets.warehouse import Warehouse, content_hash
@@ -107,7 +109,7 @@ def test_the_first_run_finds_nothing_and_a_repeated_run_changes_nothing(shop: Pa
 
 def test_what_changed_between_two_runs_is_found_and_warned_of(shop: Path) -> None:
     audit(shop, MONDAY)
-    rows(shop, "UPDATE standardized.orders SET status = 'secret'")
+    rows(shop, "UPDATE standardized.orders SET status = '<b>secret</b>'")
     rows(shop, "ALTER TABLE profiles.golden_profiles ADD COLUMN tier VARCHAR")
     rows(shop, "DELETE FROM emails.batches")
     checks = audit(shop, MONDAY + dt.timedelta(days=1))
@@ -119,7 +121,7 @@ def test_what_changed_between_two_runs_is_found_and_warned_of(shop: Path) -> Non
     assert "status: new_labels 1" in (red[orders].description or "")
     assert "secret" not in str(red[orders])
     assert rows(shop, "SELECT words FROM audits.drift WHERE measure = 'new_labels'") == [
-        ("new: 'secret' (1,000 rows)",)
+        ("new: '<b>secret</b>' (1,000 rows)",)
     ]
     assert checks["profiles.golden_profiles: no_drift"].passed
     assert "emails.batches (20 rows before)" in (red["no_table_emptied"].description or "")
@@ -130,9 +132,40 @@ def test_what_changed_between_two_runs_is_found_and_warned_of(shop: Path) -> Non
     assert rows(shop, "SELECT count(DISTINCT as_of) FROM audits.runs") == [(2,)]
 
 
+def test_the_night_is_told_on_a_page_and_in_a_shell(shop: Path) -> None:
+    audit(shop, MONDAY)
+    rows(shop, "UPDATE standardized.orders SET status = '<b>held</b>', quantity = 3")
+    rows(shop, "CREATE TABLE standardized.quarantine AS SELECT * FROM (VALUES"
+               " ('orders', ['status.isin'], 'waiting', TIMESTAMP '2026-03-02', 'ada@example.com'))"
+               " t(table_name, reasons, status, first_seen_as_of, payload)")  # fmt: skip
+    audit(shop, MONDAY + dt.timedelta(days=1))
+
+    page = (shop.with_name("warehouse-exports") / "audits.html").read_text(encoding="utf-8")
+    assert "&lt;b&gt;held&lt;/b&gt;" in page
+    assert "<b>held" not in page
+    assert "ada@example.com" not in page
+    assert "status.isin" in page
+    assert "http" not in page.replace("http-equiv", "")  # nothing is loaded
+
+    def personalize(*arguments: str) -> Result:
+        return CliRunner().invoke(main, ["audit", *arguments, "--warehouse", str(shop)])
+
+    found = personalize("findings", "--table", "standardized.orders", "--level", "fail")
+    assert found.exit_code == 0
+    assert "new_labels" in found.output
+    assert personalize("findings", "--table", "profiles.golden_profiles").output == "No findings.\n"
+    assert (
+        "no table standardized.order:"
+        in personalize("findings", "--table", "standardized.order").output
+    )
+    copy = shop.with_name("copy.html")
+    assert personalize("report", "--out", str(copy)).exit_code == 0
+    assert copy.read_text(encoding="utf-8") == page
+
+
 def test_every_asset_carries_its_contract_version_and_watches_others_only() -> None:
     keys = {key for asset in ASSETS for key in asset.keys}
-    assert {"/".join(key.path) for key in keys} == {f"audits/{name}" for name in TABLES}
+    assert {"/".join(key.path) for key in keys} == {f"audits/{n}" for n in (*TABLES, "report")}
     upstream = {dep.asset_key for asset in ASSETS for spec in asset.specs for dep in spec.deps}
     assert {key.path[0] for key in upstream - keys} >= {"standardized", "emails", "feedback"}
 

@@ -95,6 +95,15 @@ def test_labels_that_come_and_go_are_found_and_rare_ones_are_left_to_chance() ->
     assert rare["new_labels"]["level"] == "ok"
 
 
+def test_the_label_whose_share_moved_most_is_named() -> None:
+    then = {"paid": 8000, "open": 1500, "void": 500}
+    found = compare(
+        column(MONDAY, then), column(MONDAY + DAY, {**then, "paid": 7500, "void": 1000})
+    )
+    assert [found[m]["level"] for m in ("psi", "label_share")] == ["ok", "warn"]
+    assert found["label_share"]["words"] == "'void' is 10.0% of rows, 5.0% before"
+
+
 def test_the_same_difference_of_shares_is_a_finding_only_where_rows_can_tell() -> None:
     def found(rows: int) -> str:
         then = column(MONDAY, {"a": rows // 2, "b": rows // 2})
