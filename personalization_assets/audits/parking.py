@@ -101,13 +101,17 @@ def _parked(text: str | None) -> Parked | None:
 def way_back(moves: Sequence[Move], stored: Shape, target: Shape) -> list[Move]:
     """The moves to take back, in order, that lead from the stored shape to the target.
 
-    Empty where no unbroken row of them does: a run has built the table in another shape since.
+    Empty where no unbroken row of them does. Moves that a run has overtaken since, by building the
+    table in another shape, are passed over.
     """
     for stack in ("undo", "redo"):
-        here, way = stored, []
+        here = stored
+        way: list[Move] = []
         for found in (m for m in moves if m.stack == stack):
             if not same_columns(found.after, here):
-                break
+                if way:
+                    break
+                continue
             way.append(found)
             here = found.before
             if same_columns(here, target):
@@ -204,9 +208,10 @@ def settle(
         if not left:
             execute(f"DROP TABLE {parked.table}")
     if left:
-        con.execute("UPDATE parked.moves SET stack = 'left' WHERE move_id = ?", [undone.move_id])
+        statement = "UPDATE parked.moves SET stack = 'left' WHERE move_id = ?"
     else:
-        con.execute("DELETE FROM parked.moves WHERE move_id = ?", [undone.move_id])
+        statement = "DELETE FROM parked.moves WHERE move_id = ?"
+    con.execute(statement, [undone.move_id]).fetchall()
     return left
 
 

@@ -115,7 +115,7 @@ def diff(
             if code and _differs_from_contract(con, console, code, versions[-1]):
                 return
             if len(versions) == 1:
-                console.print(f"{table} has one version, which the code has too: nothing differs.")
+                _say(console, f"{table} has one version, and is stored in it: nothing differs.")
                 return
             before = versions[-2].number
     one = numbered(versions, before)

@@ -261,6 +261,17 @@ def test_a_table_that_a_run_has_built_again_gets_its_values_back_by_key(con: Con
     assert content(con) == [("m,3", "silver", None), ("m1", "gold", 1.5), ("m2", None, 2.0)]
 
 
+def test_a_move_that_a_run_has_overtaken_is_still_taken_back(con: Con) -> None:
+    go(con, SLIM, {"id": "member_id"}, ["id"])
+    con.execute(f"CREATE TABLE shop.slim AS FROM {TABLE}")
+    con.execute(f"CREATE OR REPLACE TABLE {TABLE} AS SELECT 'm1' AS id, 3 AS visits")
+    go(con, (ShapeColumn("id", "VARCHAR"),), {}, ["id"])
+    con.execute(f"CREATE OR REPLACE TABLE {TABLE} AS FROM shop.slim")
+    go(con, MEMBERS, {}, ["member_id"])
+    assert content(con) == [("m,3", "silver", None), ("m1", "gold", 1.5), ("m2", None, 2.0)]
+    assert [m.stack for m in read_moves(con)] == ["redo", "undo"]
+
+
 def test_what_cannot_be_undone_is_refused_and_changes_nothing(con: Con) -> None:
     before = wh.content_hash(con, TABLE)
     mandatory = (*MEMBERS, ShapeColumn("born", "DATE", False))
