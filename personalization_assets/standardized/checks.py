@@ -15,7 +15,7 @@ ROOM = "standardized"
 
 def build_standardized_checks(config: SourcesConfig) -> list[dg.AssetChecksDefinition]:
     """The room's checks; the balance counts again what the sources of `config` gave."""
-    return [_balance(config), *REFERENCES, _one_place(config)]
+    return [_balance(config), *REFERENCES, customer_is_known, _one_place(config)]
 
 
 def _balance(config: SourcesConfig) -> dg.AssetChecksDefinition:
@@ -155,3 +155,45 @@ REFERENCES = [
         for table in ("order_lines", "web_events", "email_events", "social_activity")
     ),
 ]
+
+
+@dg.asset_check(
+    asset=[ROOM, "orders"],
+    name="customer_is_known",
+    additional_deps=[[ROOM, "crm_contacts"], [ROOM, "loyalty_members"]],
+    description="Accounts that order are known to contacts or members, where these name accounts.",
+)
+def customer_is_known(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+    """Whether orders and customers name accounts alike.
+
+    An account without a contact is no mistake: few shops keep everybody in their CRM. That none of
+    them has one is: the two are mapped with different systems, and no order finds its person by it.
+    """
+    with warehouse.connect() as con:
+        people = [t for t in ("crm_contacts", "loyalty_members") if exists(con, f"{ROOM}.{t}")]
+        known = (
+            " UNION ".join(f"SELECT account_key FROM {ROOM}.{t}" for t in people)
+            or "SELECT NULL AS account_key"
+        )
+        orders, named, found, nobody, accounts = con.execute(
+            f"WITH known AS (SELECT * FROM ({known}) WHERE account_key IS NOT NULL)"
+            " SELECT count(*), count(account_key),"
+            " count(*) FILTER (account_key IN (SELECT account_key FROM known)),"
+            " count(*) FILTER (record_id IS NULL), (SELECT count(*) FROM known)"
+            f" FROM {ROOM}.orders"
+        ).fetchall()[0]
+    lost = named if named and accounts and not found else 0
+    words = f"{found:,} of {named:,} orders with an account belong to a known contact or member"
+    return dg.AssetCheckResult(
+        passed=not lost,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{words}: check `account_system` of the feeds in sources.yaml."
+        if lost
+        else f"{words}.",
+        metadata={
+            "rows_failed": lost,
+            "rows": orders,
+            "rows_of_unknown_accounts": named - found,
+            "rows_of_nobody": nobody,
+        },
+    )
