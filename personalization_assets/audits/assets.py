@@ -7,7 +7,7 @@ import polars as pl
 
 from personalization_assets import warehouse as wh
 from personalization_assets.audits.contracts import ColumnHistory, Drift, Runs, TableProfiles
-from personalization_assets.audits.drift import findings, with_reference
+from personalization_assets.audits.drift import check_places, findings, with_reference
 from personalization_assets.audits.history import About, merge_runs
 from personalization_assets.audits.profiling import profile_table, table_columns
 from personalization_assets.audits.report import read_report
@@ -73,7 +73,8 @@ def audit_assets(
         for profile in current:
             place = profile["table_name"], profile["column_name"]
             profile["usual_lag_hours"] = usual.get(place)
-        rows = with_reference(current, _before(run, "audits.table_profiles"), settings)
+        renamed = {table: known.renamed_from for table, known in (about or {}).items()}
+        rows = with_reference(current, _before(run, "audits.table_profiles"), settings, renamed)
         return {
             TableProfiles: pl.DataFrame(rows, schema=contract_of(TableProfiles).schema),
             ColumnHistory: merge_history(history, current, run.as_of, settings.keep_runs, schema),
@@ -82,6 +83,7 @@ def audit_assets(
     @table_asset(contract=Drift, deps=["audits/table_profiles"], kinds={"python"})
     def drift(run: Run) -> pl.DataFrame:
         profiles = run.read("audits.table_profiles").sort("table_name", "position")
+        check_places(profiles.to_dicts(), run.settings.audits)
         rows = findings(profiles.to_dicts(), run.settings.audits)
         run.metadata(
             measured=len(rows),

@@ -14,6 +14,7 @@ from typing import Any
 
 from personalization_assets.audits import distances as far
 from personalization_assets.audits.settings import ALL, AuditsSettings
+from personalization_assets.errors import UserError
 
 REFERENCE = ("as_of", "rows", "nulls", "distinct_values", "median", "bins")
 RECENT_DAYS = 28
@@ -48,16 +49,20 @@ def with_reference(
     current: Sequence[Mapping[str, Any]],
     previous: Sequence[Mapping[str, Any]],
     settings: AuditsSettings,
+    renamed: Mapping[str, Mapping[str, str]] | None = None,
 ) -> list[dict[str, Any]]:
     """Give each fresh profile the reference it is compared with.
 
     The reference of the profile before is kept until it is `renew_reference_days` old, then that
-    profile becomes the reference. A repeated run (same `as_of`) keeps what it had.
+    profile becomes the reference. A repeated run (same `as_of`) keeps what it had. `renamed` has
+    the former names of columns, by table: a column takes its reference along.
     """
     before = {(p["table_name"], p["column_name"]): p for p in previous}
     rows = []
     for profile in current:
-        old = before.get((profile["table_name"], profile["column_name"]))
+        table, column = profile["table_name"], profile["column_name"]
+        former = (renamed or {}).get(table, {}).get(column, column)
+        old = before.get((table, column), before.get((table, former)))
         row = dict(profile)
         row |= {f"reference_{name}": None for name in REFERENCE}
         # A column that has too many labels now is only counted, and still has its reference.
@@ -87,6 +92,36 @@ def _reference(
         return kept
     # A run for an earlier time than the last one has no use for a reference that is later still.
     return kept if taken is not None and taken < as_of else {}
+
+
+def check_places(profiles: Sequence[Mapping[str, Any]], settings: AuditsSettings) -> None:
+    """Look for tables and columns that the settings name and the profiles do not have.
+
+    Raises:
+        UserError: there is one; a limit that nobody applies would pass for one that holds.
+    """
+    columns: dict[str, set[str]] = {}
+    for profile in profiles:
+        columns.setdefault(profile["table_name"], set()).add(profile["column_name"])
+    everywhere = set().union(*columns.values())
+    columns[ALL] = everywhere
+    named = [
+        ("limits", table, column) for table, own in settings.limits.items() for column in own
+    ] + [
+        ("ignored_columns", *(place.rsplit(".", 1) if "." in place else (ALL, place)))
+        for place in settings.ignored_columns
+    ]
+    for setting, table, column in named:
+        if table not in columns:
+            raise UserError(
+                f"audits.{setting} names the table {table}, which is not profiled: write it like "
+                "standardized.orders, or * for all tables."
+            )
+        if column != ALL and column not in columns[table]:
+            raise UserError(
+                f"audits.{setting} names the column {column}, which {table} does not have or whose "
+                "values are not profiled: correct the name or remove it."
+            )
 
 
 def findings(

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from personalization_assets.audits.drift import findings, with_reference
+from personalization_assets.audits.drift import check_places, findings, with_reference
 from personalization_assets.audits.settings import AuditsSettings
+from personalization_assets.errors import UserError
 
 MONDAY = dt.datetime(2026, 3, 2)
 DAY = dt.timedelta(days=1)
@@ -140,3 +141,33 @@ def test_a_column_that_became_another_kind_starts_anew() -> None:
     then = with_reference([column(MONDAY, {"a": 1000})], [], SETTINGS)
     now = column(MONDAY + DAY, {"8000": 1000}, kind="number")
     assert with_reference([now], then, SETTINGS)[0]["reference_as_of"] is None
+
+
+def test_a_renamed_column_takes_its_reference_along() -> None:
+    then = with_reference([column(MONDAY, {"a": 1000})], [], SETTINGS)
+    now = column(MONDAY + DAY, {"a": 1000}, column_name="order_status")
+    renamed = {"standardized.orders": {"order_status": "status"}}
+    assert with_reference([now], then, SETTINGS, renamed)[0]["reference_as_of"] == MONDAY
+    assert with_reference([now], then, SETTINGS)[0]["reference_as_of"] is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"limits": {"standardized.order": {"*": {"ks_warn": 0.1}}}}, "table standardized.order,"),
+        ({"limits": {"standardized.orders": {"stat": {"ks_warn": 0.1}}}}, "column stat, which"),
+        ({"ignored_columns": ("stat",)}, "column stat, which"),
+        ({"ignored_columns": ("orders.status",)}, "table orders, which"),
+    ],
+)
+def test_settings_that_name_what_is_not_there_are_refused(
+    settings: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UserError, match=says):
+        check_places([column(MONDAY, {"a": 1})], AuditsSettings(**settings))
+
+
+def test_settings_may_name_any_profiled_column() -> None:
+    limits = {"*": {"status": {"ks_warn": 0.1}}, "standardized.orders": {"*": {"rows_warn": 1.0}}}
+    settings = AuditsSettings(limits=limits, ignored_columns=("standardized.orders.status",))
+    check_places([column(MONDAY, {"a": 1})], settings)
