@@ -6,7 +6,7 @@ column itself, so that the result does not depend on the number of threads.
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -61,7 +61,8 @@ def profile_table(
     ]
     if not columns:
         return []
-    kinds = {c.name: _kind(c, settings.personal_columns) for c in columns}
+    counted = {*settings.personal_columns, *settings.rotating_columns}
+    kinds = {c.name: _kind(c, counted) for c in columns}
     profiles = _counts(con, table, columns, kinds, as_of)
     for column in columns:
         found = profiles[column.name]
@@ -79,9 +80,9 @@ def profile_table(
     return [profiles[c.name] for c in columns]
 
 
-def _kind(column: TableColumn, personal: Iterable[str]) -> Kind:
+def _kind(column: TableColumn, counted: Container[str]) -> Kind:
     name = column.name.removesuffix("_origin")
-    if name in personal or column.name == "_row_key":
+    if name in counted or column.name == "_row_key":
         return "counted"
     if _nested(column.data_type):
         return "counted"

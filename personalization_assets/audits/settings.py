@@ -67,6 +67,10 @@ class AuditsSettings(BaseModel):
         default=PERSONAL_COLUMNS,
         description="Columns of which only rows, nulls and distinct values are counted",
     )
+    rotating_columns: tuple[str, ...] = Field(
+        default=("batch_id", "campaign"),
+        description="Columns whose values come and go by design: counted like personal ones",
+    )
     ignored_columns: tuple[str, ...] = Field(
         default=(),
         description="Columns without findings: a name for all tables, or room.table.column",
