@@ -19,7 +19,9 @@ from personalization_assets.standardized.verification.assets import READS, email
 from personalization_assets.tables import Clock
 from personalization_assets.warehouse import Warehouse
 from personalization_tests.standardized.verification_servers import (
+    ANSWER,
     KEY,
+    LOSE,
     NeverBounceService,
     Service,
     Trouble,
@@ -264,6 +266,34 @@ def test_a_job_that_outlives_its_run_is_collected_by_the_next_one(
     assert shop.batches() == [("answered", 3, 3, 3)]
     assert shop.verdicts()["yes@a.example"] == ("deliverable", "valid", NEVER)
     assert never.charged == ASKED
+
+
+def test_an_outage_while_a_job_runs_loses_no_answer(shop: Shop, never: NeverBounceService) -> None:
+    never.next = [ANSWER, Trouble(503), Trouble(503)]
+    metadata = shop.run(never)
+    assert metadata["not_asked_because"] == "NeverBounce is not available (503)"
+    assert shop.batches() == [("asked", 3, 3, 0)]
+    shop.run(never, AS_OF + dt.timedelta(days=1))
+    assert shop.batches() == [("answered", 3, 3, 3)]
+    assert never.charged == ASKED
+
+
+def test_no_second_try_goes_above_the_budget(shop: Shop, zero: ZeroBounceService) -> None:
+    zero.next = [LOSE]
+    metadata = shop.run(zero, daily_budget=5)
+    assert metadata["not_asked_because"].startswith("an answer was lost, and to ask again might")
+    assert zero.charged == ASKED
+    assert shop.batches() == [("failed", 3, 3, 0)]
+
+
+def test_who_is_suppressed_is_not_shown_to_the_service(shop: Shop, zero: ZeroBounceService) -> None:
+    shop.query(
+        "CREATE SCHEMA emails; CREATE TABLE emails.suppressions AS SELECT * FROM (VALUES"
+        " ('yes@a.example', 'list', 'everything'), ('also@a.example', 'unsubscribe_list', 'lists'),"
+        " ('got_long_ago@a.example', 'undeliverable', 'promotional')) AS s(email, reason, stops)"
+    )
+    shop.run(zero)
+    assert zero.charged == ["also@a.example", "got_long_ago@a.example"]
 
 
 def test_an_address_that_no_source_has_any_more_is_forgotten(

@@ -1,7 +1,7 @@
 """The two services on a port of this machine, speaking their formats, for tests over real HTTP.
 
 Formats as documented by NeverBounce (API v4.2: jobs/create, search, status, results) and ZeroBounce
-(API v2: validatebatch). `next` holds what the coming requests get instead of an answer.
+(API v2: validatebatch). `next` holds what happens to the coming requests.
 """
 
 import json
@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 KEY = "secret_0123456789abcdef"
+ANSWER = "answer"
 DROP = "drop the connection"
 LOSE = "do the work and drop the connection"
 

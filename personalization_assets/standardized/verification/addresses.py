@@ -42,13 +42,13 @@ history AS (
     WHERE occurred_at <= $as_of
     GROUP BY email
 ),
-next_mail AS ({next_mail})
+next_mail AS ({next_mail}),
+suppressed AS ({suppressed})
 SELECT
     a.email,
     CASE
-        WHEN h.left_at IS NOT NULL THEN NULL
         WHEN n.email IS NOT NULL THEN $next_mail
-        WHEN a.agreed THEN $agreed
+        WHEN a.agreed AND h.left_at IS NULL AND s.email IS NULL THEN $agreed
     END AS priority,
     h.bounced_at,
     h.delivered_at,
@@ -60,6 +60,7 @@ SELECT
 FROM addresses AS a
 LEFT JOIN history AS h ON h.email = a.email
 LEFT JOIN next_mail AS n ON n.email = a.email
+LEFT JOIN suppressed AS s ON s.email = a.email
 LEFT JOIN standardized.email_verifications AS v
     ON v.email = a.email AND v.provider IN ('neverbounce', 'zerobounce')
 ORDER BY a.email
@@ -70,6 +71,13 @@ _NEXT_MAIL = """
     FROM emails.audience AS d INNER JOIN profiles.golden_profiles AS p USING (customer_id)
     WHERE d.decision = 'send' AND p.email IS NOT NULL
 """
+
+_SUPPRESSED = """
+    SELECT email FROM emails.suppressions
+    WHERE stops <> 'lists' AND reason NOT IN ('undeliverable', 'risky')
+"""
+
+_NOBODY = "SELECT NULL::VARCHAR AS email WHERE false"
 
 
 def judge_addresses(
@@ -83,10 +91,11 @@ def judge_addresses(
     `ask_priority` is set where the service should be asked. An answer that has expired stands until
     there is a new one.
     """
-    before = exists(con, "emails.audience") and exists(con, "profiles.golden_profiles")
+    mailed = exists(con, "emails.audience") and exists(con, "profiles.golden_profiles")
     found: pl.DataFrame = con.sql(
         _SQL.format(
-            next_mail=_NEXT_MAIL if before else "SELECT NULL::VARCHAR AS email WHERE false"
+            next_mail=_NEXT_MAIL if mailed else _NOBODY,
+            suppressed=_SUPPRESSED if exists(con, "emails.suppressions") else _NOBODY,
         ),
         params={"as_of": as_of, "next_mail": NEXT_MAIL, "agreed": AGREED},
     ).pl()
@@ -95,7 +104,7 @@ def judge_addresses(
     recent = pl.col("delivered_at") > as_of - dt.timedelta(days=delivered_days)
     fresh = pl.col("paid_until") > as_of
     cases = [
-        # known by, verdict, reason, provider, checked_as_of, expires_at
+        # when it is known, verdict, reason, provider; the first that holds
         (pl.col("bounced_at").is_not_null(), "undeliverable", "hard_bounce", "history"),
         (recent, "deliverable", "delivered", "history"),
         (pl.lit(disposable), "risky", "disposable", "list"),

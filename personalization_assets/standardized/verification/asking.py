@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -15,9 +15,9 @@ from personalization_assets.standardized.verification.verdicts import (
     Answer,
     LostError,
     StoppedError,
+    UnavailableError,
     VerificationError,
     Verifier,
-    WorkingError,
 )
 
 
@@ -30,15 +30,24 @@ class Outcome:
     stopped: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Notes:
     journal: Journal
-    batch_id: str = field(default="")
+    batch_id: str
+    addresses: int
+    left: int
+    taken: bool = False
 
     def ticket(self, ticket: str) -> None:
+        self.taken = True
         self.journal.note_ticket(self.batch_id, ticket)
 
     def charged_again(self) -> None:
+        self.left -= self.addresses
+        if self.left < 0:
+            raise UnavailableError(
+                "an answer was lost, and to ask again might cost more than the day's budget"
+            )
         self.journal.note_charge(self.batch_id)
 
 
@@ -106,9 +115,10 @@ def _ask_new(
     for start in range(0, chosen.len(), verifier.batch_size):
         addresses = chosen.slice(start, verifier.batch_size).to_list()
         # What was sent twice has been charged twice, maybe.
-        if len(addresses) > daily_budget - journal.spent(verifier.name):
+        left = daily_budget - journal.spent(verifier.name) - len(addresses)
+        if left < 0:
             break
-        answers = _ask_batch(verifier, journal, addresses)
+        answers = _ask_batch(verifier, journal, addresses, left)
         outcome.asked += len(addresses)
         outcome.answered += len(answers)
         progress(f"verification: {outcome.answered:,} of {chosen.len():,} addresses answered")
@@ -119,15 +129,19 @@ def _ask_new(
         )
 
 
-def _ask_batch(verifier: Verifier, journal: Journal, addresses: list[str]) -> list[Answer]:
+def _ask_batch(
+    verifier: Verifier, journal: Journal, addresses: list[str], left: int
+) -> list[Answer]:
     batch_id = journal.begin(verifier.name, len(addresses))
+    notes = _Notes(journal, batch_id, len(addresses), left)
     try:
-        answers = verifier.verify(batch_id, addresses, _Notes(journal, batch_id))
-    except WorkingError:
-        raise
+        answers = verifier.verify(batch_id, addresses, notes)
     except VerificationError as error:
-        # A batch that was refused costs nothing; of others nobody knows.
-        journal.fail(batch_id, str(error), charged=not isinstance(error, StoppedError))
+        refused = isinstance(error, StoppedError) and not notes.taken
+        if refused or isinstance(error, LostError) or not verifier.resumable:
+            # A batch that was refused costs nothing; of others nobody knows.
+            journal.fail(batch_id, str(error), charged=not refused)
+        # Others stay open: their answers are fetched by the next run.
         raise
     asked = set(addresses)
     given = {answer.email: answer for answer in answers if answer.email in asked}

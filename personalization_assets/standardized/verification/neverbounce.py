@@ -48,6 +48,7 @@ class NeverBounce:
 
     name = "neverbounce"
     batch_size = 10_000
+    resumable = True
 
     def __init__(self, key: str, settings: VerificationSettings) -> None:
         self._caller = Caller(

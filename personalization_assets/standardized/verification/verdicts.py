@@ -52,6 +52,8 @@ class Verifier(Protocol):
 
     name: str
     batch_size: int
+    resumable: bool
+    """Whether answers can be fetched later that were not received at once."""
 
     def verify(self, batch_id: str, addresses: Sequence[str], notes: Notes) -> list[Answer]:
         """Ask about a batch that was not asked about before; costs one credit an address.

@@ -49,6 +49,7 @@ class ZeroBounce:
 
     name = "zerobounce"
     batch_size = 100
+    resumable = False
 
     def __init__(self, key: str, settings: VerificationSettings) -> None:
         self._caller = Caller(
