@@ -332,7 +332,10 @@ def test_numbers() -> None:
         lambda v: money.number(v, decimal=","),
         {"1.234": 1234.0, "1,234": 1.234, "12.50": 12.5, "1.234.567,8": 1234567.8},
     )
-    check(money.whole_number, {"3": 3, "3.0": 3, "-2": -2, "3.5": None, "x": None})
+    check(
+        money.whole_number,
+        {"3": 3, "3.0": 3, "-2": -2, "3.5": None, "x": None, "3 pcs": 3, "1,200 pts": 1200},
+    )
 
 
 def test_currencies() -> None:
