@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from personalization_assets.audits.schema_changes import Change
     from personalization_assets.audits.schemas import Version
     from personalization_assets.contracts import Contract
+    from personalization_assets.settings import Settings
 
 WAREHOUSE = click.option(
     "--warehouse",
@@ -103,7 +104,7 @@ def diff(
         if table is None:
             newest = {v.table: v for v in versions}
             differ = sum(
-                _differs_from_contract(con, console, contracts[name], newest[name])
+                _differs_from_contract(con, settings, console, contracts[name], newest[name])
                 for name in contracts
                 if name in newest
             )
@@ -112,7 +113,7 @@ def diff(
         if before is None:
             stored_shape(con, table)
             code = contracts.get(table)
-            if code and _differs_from_contract(con, console, code, versions[-1]):
+            if code and _differs_from_contract(con, settings, console, code, versions[-1]):
                 return
             if len(versions) == 1:
                 _say(console, f"{table} has one version, and is stored in it: nothing differs.")
@@ -245,7 +246,11 @@ def parked(file: Path | None, drop: str | None, warehouse: Path | None) -> None:
 
 
 def _differs_from_contract(
-    con: "duckdb.DuckDBPyConnection", console: Console, contract: "Contract", newest: "Version"
+    con: "duckdb.DuckDBPyConnection",
+    settings: "Settings",
+    console: Console,
+    contract: "Contract",
+    newest: "Version",
 ) -> bool:
     """Print what a stored table lacks of its contract, if anything."""
     from personalization_assets.audits.schema_changes import compare
@@ -254,7 +259,7 @@ def _differs_from_contract(
 
     stored = shape_of(con, contract.name)
     # what may be empty only a contract knows: it is the new one's word
-    changes = compare(stored, promised(con, contract, stored), renamed_from(contract))
+    changes = compare(stored, promised(con, settings, contract, stored), renamed_from(contract))
     if not changes:
         return False
     title = f"{contract.name}: as stored -> contract in force, version {contract.version}"

@@ -1,5 +1,6 @@
 """Which version a schema command means, and the move to it while the warehouse is held."""
 
+import datetime as dt
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,21 +63,46 @@ def renamed_from(contract: Contract) -> dict[str, str]:
     return {c.name: c.renamed_from for c in contract.columns if c.renamed_from}
 
 
-def promised(con: "duckdb.DuckDBPyConnection", contract: Contract, stored: Shape) -> Shape:
+def promised(
+    con: "duckdb.DuckDBPyConnection", settings: Settings, contract: Contract, stored: Shape
+) -> Shape:
     """The shape that a contract promises.
 
-    A SQL model's types are those that are stored; of a new column the type is `BY_SELECT`.
+    The types of a SQL model are what DuckDB makes of its SELECT. Where that reads what is not there
+    yet, they are those that are stored, and of a new column `BY_SELECT`.
     """
     types = {c.name: c.data_type for c in stored}
+    if not all(c.duckdb_type for c in contract.columns):
+        types |= _types_of_select(con, settings, contract.name)
     columns = []
     for column in contract.columns:
         if column.duckdb_type:
             described = f"DESCRIBE SELECT NULL::{column.duckdb_type} AS x"  # as DuckDB spells it
             ((_, data_type, *_),) = con.execute(described).fetchall()
         else:
-            data_type = types.get(column.name, types.get(column.renamed_from or "", BY_SELECT))
+            former = types.get(column.renamed_from or "", BY_SELECT)
+            data_type = types.get(column.name, former)
         columns.append(ShapeColumn(column.name, data_type, column.nullable))
     return tuple(columns)
+
+
+def _types_of_select(
+    con: "duckdb.DuckDBPyConnection", settings: Settings, table: str
+) -> dict[str, str]:
+    """Columns and types that a SQL model would give now; nothing where its inputs are not there."""
+    import duckdb
+
+    from personalization_assets.sql_models import read_sql_model
+
+    model = read_sql_model(settings.sql_models / f"{table.replace('.', '/')}.sql")
+    any_time = dt.datetime(2000, 1, 1)  # only the variables' types count
+    try:
+        for name, value in settings.sql_variables(any_time).items():
+            con.execute(f"SET VARIABLE {name} = ?", [value]).fetchall()
+        described = con.execute(f"DESCRIBE {model.sql}").fetchall()
+    except duckdb.Error:
+        return {}
+    return {row[0]: row[1] for row in described}
 
 
 def definition_of(settings: Settings, table: str) -> Path:
@@ -133,7 +159,7 @@ def move_table(
         if version is None:
             if code is None:
                 raise UserError(f"{table} has no contract: name a version with --to.")
-            target = promised(con, code, stored)
+            target = promised(con, settings, code, stored)
             _refuse_unknown(table, target)
             after = f"contract in force, version {code.version}"
             former = renamed_from(code)
@@ -168,8 +194,9 @@ def _refuse_unknown(table: str, target: Shape) -> None:
         if column.data_type == BY_SELECT:
             select = table.replace(".", "/")
             raise UserError(
-                f"{table} gets the new column {column.name}, whose type its SELECT decides: let a "
-                f"run build it (`personalize run --select {select}`)."
+                f"{table} gets the new column {column.name}, whose type its SELECT decides, and "
+                "that reads what is not stored yet: let a run build it "
+                f"(`personalize run --select {select}`)."
             )
 
 

@@ -13,8 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from personalization_assets.audits.history import About, merge_schemas, merge_use
+from personalization_assets.audits.schema_changes import ShapeColumn
 from personalization_assets.cli import main
+from personalization_assets.commands.schema_targets import BY_SELECT, promised
 from personalization_assets.contracts import contract_of
+from personalization_assets.settings import Settings
+from personalization_assets.sql_models import read_sql_model
 from personalization_assets.standardized.contracts import LoyaltyMembers
 from personalization_assets.warehouse import content_hash, transaction
 
@@ -196,3 +200,24 @@ def test_a_move_that_is_killed_leaves_one_shape_or_the_other(tmp_path: Path) -> 
                 with transaction(con):
                     move_to(con, "shop.t", full, {}, ["k"])
             assert content_hash(con, "shop.t") == first
+
+
+def test_a_new_column_of_a_sql_model_has_the_type_of_its_select(tmp_path: Path) -> None:
+    path = tmp_path / "profiles" / "things.sql"
+    path.parent.mkdir()
+    header = "-- Things.\n-- @key: k\n-- @column k: Key\n-- @column seen: Moment\n"
+    header += "-- @column m: Sum\n-- @renamed m: total\n"
+    select = "SELECT k, getvariable('as_of') AS seen, n * 2 AS m FROM shop.t"
+    path.write_text(header + select, encoding="utf-8")
+    contract, settings = read_sql_model(path).contract, Settings(sql_models=tmp_path)
+    stored = (ShapeColumn("k", "VARCHAR"), ShapeColumn("total", "DOUBLE"))
+    with duckdb.connect() as con:
+        kept, unknown, renamed = promised(con, settings, contract, stored)
+        assert (kept.data_type, unknown.data_type, renamed.data_type) == (
+            "VARCHAR",
+            BY_SELECT,
+            "DOUBLE",
+        )
+        con.execute("CREATE SCHEMA shop; CREATE TABLE shop.t AS SELECT 'k' AS k, 1 AS n")
+        _, seen, total = promised(con, settings, contract, stored)
+        assert (seen.data_type, total.data_type) == ("TIMESTAMP", "INTEGER")
