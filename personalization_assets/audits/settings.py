@@ -9,6 +9,8 @@ PERSONAL_COLUMNS = (
     "account_key",
     "birth_date",
     "city",
+    "decided_by",
+    "decision_reason",
     "device_id",
     "email",
     "family_name",
