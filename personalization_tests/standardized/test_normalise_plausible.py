@@ -1,10 +1,13 @@
 """What is odd but readable is found in whole columns, and nothing else is."""
 
 import random
+from collections.abc import Callable
 
 import phonenumbers
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from personalization_assets.mailboxes import packaged_mailboxes
 from personalization_assets.standardized.normalise import plausible
@@ -98,3 +101,22 @@ def test_phones_are_valid_where_the_library_says_so() -> None:
     expected = [not phonenumbers.is_valid_number(phonenumbers.parse(n)) for n in numbers]
     assert plausible.outside_numbering_plan(pl.Series(numbers)).to_list() == expected
     assert 0.1 < sum(expected) / len(expected) < 0.9
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.text(max_size=30)), min_size=5, max_size=40))
+def test_any_text_is_judged_by_itself(received: list[str | None]) -> None:
+    values = pl.Series(received, dtype=pl.String)
+    germany = pl.Series(["DE"]).new_from_index(0, values.len())
+    judges: list[Callable[[pl.Series], pl.Series]] = [
+        plausible.no_name,
+        plausible.outside_numbering_plan,
+        lambda v: plausible.of_a_task(v, MAILBOXES.roles),
+        lambda v: plausible.throw_away("a@" + v, MAILBOXES.disposable),
+        lambda v: plausible.odd_postcode(v, germany.head(v.len())),
+    ]
+    for judge in judges:
+        verdicts = judge(values)
+        assert verdicts.is_null().to_list() == values.is_null().to_list()
+        for value, verdict in list(zip(values, verdicts, strict=True))[:5]:
+            assert judge(pl.Series([value], dtype=pl.String)).to_list() == [verdict]
