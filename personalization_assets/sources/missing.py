@@ -6,7 +6,7 @@ runs that load nothing new.
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -50,13 +50,14 @@ def missing_columns(con: duckdb.DuckDBPyConnection, name: str, source: Source) -
     come with time are not missing in the files before. Keys of JSON objects may be rare: one
     counts as missing only where all that came before had it.
     """
-    versions: dict[str, list[list[str]]] = {}
+    versions: dict[str, list[frozenset[str]]] = {}
     for path, columns in con.execute(
-        "SELECT path, columns FROM sources.files WHERE source = ? AND status <> 'refused'"
-        " AND len(columns) > 0 ORDER BY path, status = 'current', loaded_as_of, batch_id",
+        "SELECT path, list_transform(columns, lambda c: lower(c)) FROM sources.files"
+        " WHERE source = ? AND status <> 'refused' AND len(columns) > 0"
+        " ORDER BY path, status = 'current', loaded_as_of, batch_id",
         [name],
     ).fetchall():
-        versions.setdefault(path, []).append(columns)
+        versions.setdefault(path, []).append(frozenset(columns))
     current = {
         path
         for (path,) in con.execute(
@@ -66,51 +67,52 @@ def missing_columns(con: duckdb.DuckDBPyConnection, name: str, source: Source) -
     if not current & versions.keys():
         return []
     sparse = source.format == "ndjson"
-    return [
-        found
+    found = [
+        _missing(column, versions, sorted(current & versions.keys()), sparse)
         for column in needed_columns(source)
-        if (found := _missing(column, versions, sorted(current & versions.keys()), sparse))
+    ]
+    return [
+        replace(m, instead=_instead(con, name, m)) if m.files else m for m in found if m is not None
     ]
 
 
 def _missing(
-    column: str, versions: dict[str, list[list[str]]], current: Sequence[str], sparse: bool
+    column: str, versions: dict[str, list[frozenset[str]]], current: Sequence[str], sparse: bool
 ) -> Missing | None:
     key = column.lower()
-    had = {path: [_has(key, v) for v in all_] for path, all_ in versions.items()}
-    if not any(any(found) for found in had.values()):
+    if not any(key in version for all_ in versions.values() for version in all_):
         # A file of columns that lacks it is refused, with its own sentence.
         return Missing(column) if sparse else None
     every = all if sparse else any
-    having = [n for n, path in enumerate(current) if had[path][-1]]
+    having = [n for n, path in enumerate(current) if key in versions[path][-1]]
     first, last = (having[0], having[-1]) if having else (len(current), -1)
     rare = sparse and having != list(range(len(having)))
     lacking = []
     for n, path in enumerate(current):
-        if had[path][-1]:
+        *before, mine = versions[path]
+        if key in mine:
             continue
-        own = bool(had[path][:-1]) and every(had[path][:-1])
+        own = bool(before) and every(key in version for version in before)
         gone = first <= last < n and not rare
-        swapped = not sparse and first > n and not _comes_later(n, current, versions, having)
-        if own or gone or (swapped and having):
+        # Columns may come with time; one that came in place of others has another name there.
+        swapped = (
+            not sparse
+            and bool(having)
+            and first > n
+            and not any(mine <= versions[current[h]][-1] for h in having)
+        )
+        if own or gone or swapped:
             lacking.append(path)
-    if not lacking:
-        return None
-    return Missing(column, tuple(lacking), _instead(key, versions[lacking[-1]][-1]))
+    return Missing(column, tuple(lacking)) if lacking else None
 
 
-def _comes_later(
-    n: int, current: Sequence[str], versions: dict[str, list[list[str]]], having: Sequence[int]
-) -> bool:
-    """Whether a later file has all columns of this one and the column besides."""
-    mine = {c.lower() for c in versions[current[n]][-1]}
-    return any(mine <= {c.lower() for c in versions[current[h]][-1]} for h in having)
-
-
-def _has(key: str, columns: Sequence[str]) -> bool:
-    return any(c.lower() == key for c in columns)
-
-
-def _instead(key: str, columns: Sequence[str]) -> str | None:
-    close = difflib.get_close_matches(key, [c.lower() for c in columns], 1, 0.75)
-    return next((c for c in columns if close and c.lower() == close[0]), None)
+def _instead(con: duckdb.DuckDBPyConnection, name: str, missing: Missing) -> str | None:
+    """A column of the last file that lacks it, with nearly the same name."""
+    ((columns,),) = con.execute(
+        "SELECT columns FROM sources.files WHERE source = ? AND path = ? AND status = 'current'"
+        " ORDER BY loaded_as_of DESC LIMIT 1",
+        [name, missing.files[-1]],
+    ).fetchall()
+    lower = {c.lower(): c for c in columns}
+    close = difflib.get_close_matches(missing.column.lower(), list(lower), 1, 0.75)
+    return lower[close[0]] if close else None
