@@ -70,7 +70,8 @@ def _drift_of(
         check_name=key.name,
         passed=not found,
         severity=dg.AssetCheckSeverity.ERROR if failed else dg.AssetCheckSeverity.WARN,
-        description=f"{len(found):,} measures moved; see audits.drift: {'; '.join(named)}{more}"
+        description=f"{len(found):,} measure{'s' * (len(found) != 1)} moved; see audits.drift: "
+        f"{'; '.join(named)}{more}"
         if found
         else None,
         metadata={"to_act_on": failed, "to_watch": len(found) - failed},
