@@ -45,8 +45,8 @@ def test_every_asset_says_what_it_is(specs: list[dg.AssetSpec]) -> None:
 
 def test_every_table_has_a_column_schema_with_descriptions(specs: list[dg.AssetSpec]) -> None:
     for spec in specs:
-        if spec.key.path[0] == "serving":
-            continue
+        if spec.key.path[0] == "serving" or spec.key.path == ["audits", "report"]:
+            continue  # files
         schema = spec.metadata["dagster/column_schema"]
         assert isinstance(schema, dg.TableSchema)
         assert schema.columns
