@@ -1,5 +1,6 @@
 """`personalize verify status`: what is known of the addresses, and what asking has cost."""
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ from personalization_assets.errors import UserError
 if TYPE_CHECKING:
     import duckdb
 
+    from personalization_assets.settings import Settings
     from personalization_assets.standardized.verification.settings import VerificationSettings
 
-PRIORITIES = {1: "get mail next", 2: "agreed to mail"}
+PRIORITIES = {1: "that get mail next", 2: "that agreed to mail"}
 
 
 @click.group()
@@ -26,11 +28,13 @@ def verify() -> None:
 
 @verify.command()
 @click.option("--next", "shown", type=click.IntRange(0), default=0, help="Show so many addresses")
+@click.option("--as-of", help="What would be asked at this time, UTC [now]")
 @click.option("--warehouse", type=click.Path(path_type=Path), help="DuckDB file to read")
 @click.pass_obj
-def status(file: Path | None, shown: int, warehouse: Path | None) -> None:
+def status(file: Path | None, shown: int, as_of: str | None, warehouse: Path | None) -> None:
     """Show the budget, the verdicts that count, and what the next run would ask."""
     from personalization_assets.settings import load_settings
+    from personalization_assets.tables import parse_as_of
     from personalization_assets.warehouse import exists, reading
 
     settings = load_settings(file, warehouse=warehouse)
@@ -43,7 +47,8 @@ def status(file: Path | None, shown: int, warehouse: Path | None) -> None:
             )
         _print_service(console, con, settings.standardized.verification)
         _print_verdicts(console, con)
-        _print_next(console, con, shown)
+        moment = parse_as_of(as_of) if as_of else dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        _print_next(console, con, settings, moment, shown)
 
 
 def _print_service(
@@ -94,20 +99,23 @@ def _print_verdicts(console: Console, con: "duckdb.DuckDBPyConnection") -> None:
     console.print(table)
 
 
-def _print_next(console: Console, con: "duckdb.DuckDBPyConnection", shown: int) -> None:
-    counts = con.execute(
-        "SELECT ask_priority, count(*) FROM standardized.email_verifications"
-        " WHERE ask_priority IS NOT NULL GROUP BY 1 ORDER BY 1"
-    ).fetchall()
-    if not counts:
+def _print_next(
+    console: Console,
+    con: "duckdb.DuckDBPyConnection",
+    settings: "Settings",
+    as_of: dt.datetime,
+    shown: int,
+) -> None:
+    from personalization_assets.mailboxes import load_mailboxes
+    from personalization_assets.standardized.verification.addresses import due_addresses
+
+    days = settings.standardized.verification.delivered_days
+    due = due_addresses(con, as_of, days, load_mailboxes(settings.data_dir))
+    if not due.height:
         console.print("Nobody needs to be asked about.")
         return
-    parts = [f"{count:,} who {PRIORITIES[priority]}" for priority, count in counts]
-    console.print(f"To be asked about, in this order: {', then '.join(parts)}.")
-    rows = con.execute(
-        "SELECT email FROM standardized.email_verifications WHERE ask_priority IS NOT NULL"
-        " ORDER BY ask_priority, email LIMIT ?",
-        [shown],
-    ).fetchall()
-    for (email,) in rows:
+    counts = due.group_by("ask_priority").len().sort("ask_priority").iter_rows()
+    parts = [f"{count:,} {PRIORITIES[priority]}" for priority, count in counts]
+    console.print(f"Addresses to be asked about: {', then '.join(parts)}.")
+    for email in due["email"].head(shown):
         console.print(f"  {escape(email)}", highlight=False)

@@ -25,6 +25,7 @@ def test_every_room_has_rows(shop: Shop) -> None:
     may_be_empty |= {"recommendations.trials"}  # nothing was tuned
     may_be_empty |= {"recommendations.exclusions", "recommendations.promotions"}  # nobody set any
     may_be_empty |= {"recommendations.regional_popularity"}  # places have few buyers
+    may_be_empty |= {"standardized.email_verification_batches"}  # no service is asked
     # No mail of ours is out, and no version of the model is current.
     may_be_empty |= {"feedback.examination", "feedback.recommendation_performance"}
     may_be_empty |= {"feedback.retraining_signals"}

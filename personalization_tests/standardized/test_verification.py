@@ -1,6 +1,7 @@
 """The table of verdicts: what is known for nothing, who is asked, what it costs, what survives."""
 
 import datetime as dt
+import logging
 import os
 import signal
 import subprocess
@@ -14,9 +15,14 @@ import pytest
 from click.testing import CliRunner
 
 from personalization_assets.cli import main
+from personalization_assets.contracts import contract_of
 from personalization_assets.settings import Settings
-from personalization_assets.standardized.verification.assets import READS, email_verifications
-from personalization_assets.tables import Clock
+from personalization_assets.standardized.verification.assets import (
+    READS,
+    email_verifications,
+    verify_addresses,
+)
+from personalization_assets.tables import Clock, Run, publish
 from personalization_assets.warehouse import Warehouse
 from personalization_tests.standardized.verification_servers import (
     ANSWER,
@@ -82,29 +88,20 @@ class Shop:
         self, service: Service | None = None, as_of: dt.datetime = AS_OF, **verification: Any
     ) -> dict[str, Any]:
         """Refresh the tables; gives the run's metadata."""
+        settings = self.settings(service, **verification)
+        with self.warehouse.connect(settings.sql_variables(as_of)) as con:
+            run = Run(con, as_of, settings, logging.getLogger("test"))
+            built = verify_addresses(run)
+            publish(run, [(contract_of(model), rows) for model, rows in built.items()])
+            return run._metadata
+
+    def settings(self, service: Service | None = None, **verification: Any) -> Settings:
         if service:
             kind = ZERO if isinstance(service, ZeroBounceService) else NEVER
             verification = {"provider": kind, "base_url": service.address, **verification}
         verification = {"backoff_seconds": 0.01, "attempts": 2, **verification}
-        result = dg.materialize(
-            [email_verifications],
-            resources={
-                "warehouse": self.warehouse,
-                "clock": Clock(as_of=as_of.isoformat()),
-                "settings": Settings.model_validate(
-                    {
-                        "data_dir": self.folder,
-                        "standardized": {"verification": verification},
-                    }
-                ),
-            },
-        )
-        [done] = [
-            e
-            for e in result.asset_materializations_for_node("standardized__email_verifications")
-            if e.asset_key.path[-1] == "email_verifications"
-        ]
-        return {name: value.value for name, value in done.metadata.items()}
+        values = {"data_dir": self.folder, "standardized": {"verification": verification}}
+        return Settings.model_validate(values)
 
     def verdicts(self) -> dict[str, tuple[str, str, str]]:
         rows = self.query(
@@ -149,16 +146,16 @@ def never(monkeypatch: pytest.MonkeyPatch) -> Iterator[NeverBounceService]:
 def test_without_a_service_history_and_lists_speak_and_the_rest_waits(shop: Shop) -> None:
     metadata = shop.run()
     assert shop.verdicts() == {
-        "also@a.example": ("unknown", "waiting", "none"),
+        "also@a.example": ("unknown", "not_asked", "none"),
         "bounced@a.example": ("undeliverable", "hard_bounce", "history"),
         "got@a.example": ("deliverable", "delivered", "history"),
-        "got_long_ago@a.example": ("unknown", "waiting", "none"),
-        "guest@a.example": ("unknown", "not_mailed", "none"),
+        "got_long_ago@a.example": ("unknown", "not_asked", "none"),
+        "guest@a.example": ("unknown", "not_asked", "none"),
         "info@a.example": ("risky", "role", "list"),
-        "left@a.example": ("unknown", "not_mailed", "none"),
-        "no@a.example": ("unknown", "not_mailed", "none"),
+        "left@a.example": ("unknown", "not_asked", "none"),
+        "no@a.example": ("unknown", "not_asked", "none"),
         "x@mailinator.com": ("risky", "disposable", "list"),
-        "yes@a.example": ("unknown", "waiting", "none"),
+        "yes@a.example": ("unknown", "not_asked", "none"),
     }
     assert metadata["addresses_waiting"] == 3
     assert metadata["not_asked_because"].startswith("no service is named")
@@ -237,7 +234,7 @@ def test_trouble_of_the_service_stops_the_asking_and_not_the_run(
     zero.next = [Trouble(503), Trouble(503)]
     metadata = shop.run(zero)
     assert metadata["not_asked_because"] == "ZeroBounce is not available (503)"
-    assert shop.verdicts()["yes@a.example"] == ("unknown", "waiting", "none")
+    assert shop.verdicts()["yes@a.example"] == ("unknown", "not_asked", "none")
     # The first try may have arrived: the budget counts both.
     assert shop.batches() == [("failed", 3, 6, 0)]
 
@@ -358,6 +355,25 @@ shop.run(ZeroBounceService({{}}, address={zero.address!r}))
     ]
 
 
+def test_the_asset_publishes_both_tables_and_names_no_address(
+    shop: Shop, zero: ZeroBounceService
+) -> None:
+    result = dg.materialize(
+        [email_verifications],
+        resources={
+            "warehouse": shop.warehouse,
+            "clock": Clock(as_of=AS_OF.isoformat()),
+            "settings": shop.settings(zero),
+        },
+    )
+    assert shop.batches() == [("answered", 3, 3, 3)]
+    assert len(shop.verdicts()) == 10
+    events = str([e.event_specific_data for e in result.all_events])
+    assert "addresses_answered" in events
+    assert "@a.example" not in events
+    assert KEY not in events
+
+
 def test_every_table_that_is_read_is_upstream() -> None:
     keys = {f"standardized/{table}" for table in READS}
     assert {"/".join(key.path) for key in email_verifications.dependency_keys} == keys
@@ -367,21 +383,23 @@ def test_the_command_shows_budget_verdicts_and_who_is_next(
     shop: Shop, zero: ZeroBounceService
 ) -> None:
     shop.run(zero, daily_budget=1)
+    shop.query(AUDIENCE)
     settings = shop.folder / "settings.yaml"
     settings.write_text(
         "standardized: {verification: {provider: zerobounce, daily_budget: 1}}\n"
         f"data_dir: {shop.folder}\n"
     )
     runner = CliRunner()
-    done = runner.invoke(main, ["--settings", str(settings), "verify", "status", "--next", "1"])
+    status = ["--settings", str(settings), "verify", "status", "--as-of", AS_OF.isoformat()]
+    done = runner.invoke(main, [*status, "--next", "2"])
     assert done.exit_code == 0, done.output
     lines = [" ".join(line.split()) for line in done.output.splitlines()]
     assert "zerobounce: up to 1 addresses a day" in lines
     assert "2026-10-20 zerobounce 1 1 1 0 0" in lines
     assert "undeliverable zerobounce mailbox_not_found 1 2027-04-18" in lines
-    assert "To be asked about, in this order: 2 who agreed to mail." in lines
-    assert lines[-1] == "got_long_ago@a.example"
+    assert "Addresses to be asked about: 1 that get mail next, then 2 that agreed to mail." in lines
+    assert lines[-2:] == ["guest@a.example", "got_long_ago@a.example"]
     shop.query("DROP TABLE standardized.email_verifications")
-    done = runner.invoke(main, ["--settings", str(settings), "verify", "status"])
+    done = runner.invoke(main, status)
     assert done.exit_code == 1
     assert "No address has been looked at yet" in done.output

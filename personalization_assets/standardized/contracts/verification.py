@@ -28,7 +28,7 @@ class EmailVerifications(pa.DataFrameModel):
     )
     reason: str = pa.Field(
         description="Why: hard_bounce, delivered, disposable, role, the service's own word; "
-        "waiting: not asked yet; not_mailed: nobody writes there, so nobody is asked"
+        "or not_asked: nobody writes there, or the day's budget did not reach"
     )
     provider: str = pa.Field(
         isin=PROVIDERS,
@@ -43,12 +43,6 @@ class EmailVerifications(pa.DataFrameModel):
         nullable=True,
         description="Until when it counts (UTC); empty where it needs no end, or is no answer",
         metadata={"unit": "UTC"},
-    )
-    ask_priority: int = pa.Field(
-        nullable=True,
-        isin=[1, 2],
-        description="The service should be asked: 1 the address gets mail next, 2 it agreed to "
-        "mail; empty: no need",
     )
 
     class Config:

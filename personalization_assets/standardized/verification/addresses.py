@@ -86,10 +86,11 @@ def judge_addresses(
     delivered_days: int,
     mailboxes: Mailboxes,
 ) -> pl.DataFrame:
-    """Rows of `standardized.email_verifications`, from what is known now.
+    """Rows of `standardized.email_verifications`, from what is known now, and `ask_priority`.
 
-    `ask_priority` is set where the service should be asked. An answer that has expired stands until
-    there is a new one.
+    The priority is set where the service should be asked. It depends on the last run's audience and
+    suppressions, so it is no part of the table: the same inputs give the same rows. An answer that
+    has expired stands until there is a new one.
     """
     mailed = exists(con, "emails.audience") and exists(con, "profiles.golden_profiles")
     found: pl.DataFrame = con.sql(
@@ -111,14 +112,12 @@ def judge_addresses(
         (pl.lit(role), "risky", "role", "list"),
     ]
     known = pl.any_horizontal(case[0].fill_null(value=False) for case in cases)
-    paid = pl.col("paid_verdict").is_not_null()
     asked = ~known & ~fresh.fill_null(value=False) & pl.col("priority").is_not_null()
 
     def first(place: int, otherwise: pl.Expr) -> pl.Expr:
         chain = pl.coalesce(pl.when(case[0]).then(pl.lit(case[place])) for case in cases)
         return pl.when(known).then(chain).otherwise(otherwise)
 
-    unanswered = pl.when(pl.col("priority").is_null()).then(pl.lit("not_mailed"))
     checked = (
         pl.when(pl.col("bounced_at").is_not_null())
         .then("bounced_at")
@@ -137,11 +136,21 @@ def judge_addresses(
     return found.select(
         "email",
         verdict=first(1, pl.col("paid_verdict").fill_null("unknown")),
-        reason=first(
-            2, pl.when(paid).then("paid_reason").otherwise(unanswered.otherwise(pl.lit("waiting")))
-        ),
+        reason=first(2, pl.col("paid_reason").fill_null("not_asked")),
         provider=first(3, pl.col("paid_provider").fill_null("none")),
         checked_as_of=checked,
         expires_at=expires,
         ask_priority=pl.when(asked).then(pl.col("priority").cast(pl.Int64)),
-    ).select(list(ADDRESSES.schema))
+    ).select(*ADDRESSES.schema, "ask_priority")
+
+
+def due_addresses(
+    con: duckdb.DuckDBPyConnection,
+    as_of: dt.datetime,
+    delivered_days: int,
+    mailboxes: Mailboxes,
+) -> pl.DataFrame:
+    """Addresses that the service should be asked about, with `ask_priority`, in this order."""
+    rows = judge_addresses(con, as_of, delivered_days, mailboxes)
+    due = rows.select("email", "ask_priority").drop_nulls()
+    return due.sort("ask_priority", "email")

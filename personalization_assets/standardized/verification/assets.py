@@ -24,33 +24,27 @@ READS = (
 )
 
 
-@table_asset(
-    contract=[EmailVerifications, EmailVerificationBatches],
-    deps=[f"standardized/{table}" for table in READS],
-    kinds={"python", "polars"},
-)
-def email_verifications(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:
+def verify_addresses(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:
     """History and lists, then the service for those who are written to next."""
-    from personalization_assets.standardized.verification.addresses import judge_addresses
+    from personalization_assets.standardized.verification.addresses import (
+        due_addresses,
+        judge_addresses,
+    )
     from personalization_assets.standardized.verification.asking import ask, verifier_of
 
     settings = run.settings.standardized.verification
     mailboxes = load_mailboxes(run.settings.data_dir)
     journal = Journal(run.con, run.as_of, settings)
 
-    def judged() -> pl.DataFrame:
-        return judge_addresses(run.con, run.as_of, settings.delivered_days, mailboxes)
-
     def wanted() -> pl.Series:
-        due = judged().drop_nulls("ask_priority").sort("ask_priority", "email")
-        return due["email"]
+        return due_addresses(run.con, run.as_of, settings.delivered_days, mailboxes)["email"]
 
     verifier, why_not = verifier_of(settings)
     asked = answered = 0
     if verifier:
         outcome = ask(verifier, journal, wanted, settings.daily_budget, run.progress)
         asked, answered, why_not = outcome.asked, outcome.answered, outcome.stopped
-    rows = judged()
+    rows = judge_addresses(run.con, run.as_of, settings.delivered_days, mailboxes)
     waiting = rows.height - rows["ask_priority"].null_count()
     if waiting:
         run.progress(f"verification: {waiting:,} addresses were not asked about: {why_not}")
@@ -58,7 +52,16 @@ def email_verifications(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:
     run.metadata(addresses_asked=asked, addresses_answered=answered, addresses_waiting=waiting)
     run.metadata(**counts, **({"not_asked_because": why_not} if why_not else {}))
     batches: pl.DataFrame = run.con.sql(f"SELECT * FROM {BATCHES.name} ORDER BY batch_id").pl()
-    return {EmailVerifications: rows, EmailVerificationBatches: batches}
+    return {
+        EmailVerifications: rows.drop("ask_priority"),
+        EmailVerificationBatches: batches,
+    }
 
+
+email_verifications = table_asset(
+    contract=[EmailVerifications, EmailVerificationBatches],
+    deps=[f"standardized/{table}" for table in READS],
+    kinds={"python", "polars"},
+)(verify_addresses)
 
 ASSETS = [email_verifications]
