@@ -93,7 +93,7 @@ def _schema_changes(con: duckdb.DuckDBPyConnection) -> list[Row]:
         return []
     return _rows(
         con,
-        "SELECT table_name, version, difference, compatibility, first_seen"
+        "SELECT table_name, version, difference, compatibility, compatible, first_seen"
         " FROM audits.schema_versions WHERE version > 1 ORDER BY first_seen DESC, table_name",
     )
 

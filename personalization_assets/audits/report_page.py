@@ -111,7 +111,8 @@ def _tonight(report: Report) -> str:
         f'<td class="measures small">{"<br>".join(_value(f) for f in same)}</td></tr>'
         for same in by_column.values()
     ] + [
-        f'<tr><td>{_chip("warn")}</td><td class="place">{html.escape(c["table_name"])}</td>'
+        f"<tr><td>{_chip('warn' if c['compatible'] else 'fail')}</td>"
+        f'<td class="place">{html.escape(c["table_name"])}</td>'
         f'<td class="words">{html.escape(c["difference"])}</td>'
         f'<td class="measures small">compatible: {html.escape(c["compatibility"])}</td></tr>'
         for c in shapes
