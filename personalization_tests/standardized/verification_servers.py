@@ -16,6 +16,7 @@ KEY = "secret_0123456789abcdef"
 ANSWER = "answer"
 DROP = "drop the connection"
 LOSE = "do the work and drop the connection"
+HOLD = "never answer"
 
 
 @dataclass
@@ -39,6 +40,8 @@ class Service:
     charged: list[str] = field(default_factory=list)
     polls_until_done: int = 0
     page: int = 1_000
+    held: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
 
     def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """The JSON that the service answers to a POST."""
@@ -155,7 +158,10 @@ def running(service: Service, version: str) -> Iterator[Service]:
             trouble = service.next.pop(0) if service.next else None
             if trouble == LOSE:
                 service.answer(self.path, body)
-            if trouble in (DROP, LOSE):
+            if trouble == HOLD:
+                service.held.set()
+                service.let_go.wait(30)
+            if trouble in (DROP, LOSE, HOLD):
                 self.close_connection = True
                 return
             if isinstance(trouble, Trouble):
