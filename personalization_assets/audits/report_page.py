@@ -80,7 +80,9 @@ def page(report: Report) -> str:
         day=_moment(report.as_of),
         subtitle=f"{len(tables):,} tables, {columns:,} columns, {compared}",
         body=_tonight(report)
-        + _quarantine(report.quarantine)
+        + _quarantine(
+            report.quarantine, {r["as_of"] for rows in report.history.values() for r in rows}
+        )
         + "".join(_table_card(report, table) for table in tables),
     )
 
@@ -259,19 +261,20 @@ def _bin_name(bin_: str, kind: str, hours: bool) -> str:
     return shown if number > 0 else f"-{shown}"
 
 
-def _quarantine(found: Sequence[Row]) -> str:
+def _quarantine(found: Sequence[Row], nights: set[dt.datetime]) -> str:
     if not found:
         return ""
-    days = sorted({moment for row in found for moment, _ in row["by_run"]})
+    days = sorted(nights | {moment for row in found for moment, _ in row["by_run"]})
     lines = []
     for row in found[:QUARANTINE_ROWS]:
         by_run: dict[Any, int] = dict(row["by_run"])
-        newest = by_run.get(days[-1], 0)
+        added = [by_run.get(day, 0) for day in days]
         lines.append(
             f'<tr><td class="place">{html.escape(row["table_name"])}</td>'
             f"<td><code>{html.escape(row['rule'])}</code></td>"
             f'<td class="num">{row["waiting"]:,}</td><td class="num">{row["share"]:.2%}</td>'
-            f'<td class="num">{newest:,}</td></tr>'
+            f'<td class="num">{added[-1]:,}</td>'
+            f"<td>{plots.spark(added, 'rows added by run')}</td></tr>"
         )
     per_day = [(_day(d), float(sum(dict(r["by_run"]).get(d, 0) for r in found))) for d in days]
     more = (
@@ -289,7 +292,7 @@ def _quarantine(found: Sequence[Row]) -> str:
         f'<div class="plots">{trend}</div>'
         '<div class="scroll"><table><thead><tr><th>Table</th><th>Rule</th>'
         '<th class="num">Waiting</th><th class="num">Share</th>'
-        f'<th class="num">Added {_day(days[-1])}</th></tr></thead>'
+        f'<th class="num">Added {_day(days[-1])}</th><th>By run</th></tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>{more}</section>"
     )
 

@@ -8,6 +8,7 @@ import html
 from collections.abc import Sequence
 
 WIDE, HIGH = 360, 120
+SPARK_BARS = 14
 LEFT, RIGHT, TOP, BOTTOM = 4, 4, 20, 18
 
 
@@ -41,6 +42,22 @@ def trend(points: Sequence[tuple[str, float | None]], unit: str, label: str) -> 
         f"{_text(WIDE - RIGHT, 12, f'now {shown}', 'end', 'strong')}"
         f"{_ends(points[0][0], points[-1][0])}",
         label,
+    )
+
+
+def spark(values: Sequence[float], label: str) -> str:
+    """Bars of the newest runs, as high as a line of text."""
+    shown = values[-SPARK_BARS:]
+    top = max([*shown, 1e-9])
+    bars = "".join(
+        f'<rect class="now" x="{number * 6}" y="{16 - 16 * value / top:.1f}" width="4"'
+        f' height="{16 * value / top:.1f}"/>'
+        for number, value in enumerate(shown)
+    )
+    named = html.escape(label, quote=True)
+    return (
+        f'<svg class="spark" viewBox="0 0 {SPARK_BARS * 6} 16" role="img" aria-label="{named}">'
+        f"{bars}</svg>"
     )
 
 
