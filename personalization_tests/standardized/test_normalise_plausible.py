@@ -22,6 +22,8 @@ MAILBOXES = packaged_mailboxes()
         ("Zoë O'Neil-Kaas", False),
         ("李小龙", False),
         ("Testa Rossi", False),
+        ("Ann Guest", False),
+        ("John Smith III", False),
         ("Anna Tester", True),
         ("asdf", True),
         ("Xxx Yyy", True),

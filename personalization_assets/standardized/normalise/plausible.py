@@ -17,17 +17,19 @@ SHAPES = Path(__file__).with_name("postcode_shapes.csv")
 """Shapes of postal codes without spaces and hyphens: N is a digit, A a letter, X either."""
 
 NOT_NAMES = (
-    *("test", "tester", "testing", "testuser", "testkunde", "prueba", "probe", "dummy", "fake"),
+    *("test", "tester", "testing", "testuser", "testkunde", "prueba", "dummy", "fake"),
     *("asdf", "asdfg", "asdfgh", "asdfjkl", "sdf", "qwe", "qwer", "qwert", "qwerty", "qwertz"),
     *("azerty", "abc", "abcd", "abcde", "foobar", "lorem", "ipsum", "blah", "delete", "deleted"),
-    *("anonym", "anonymous", "customer", "kunde", "guest", "gast", "user", "admin", "firstname"),
+    *("anonym", "anonymous", "customer", "user", "admin", "firstname"),
     *("lastname", "vorname", "nachname", "noname", "nobody", "niemand"),
 )
-"""Words that people type, and systems write, where a name is asked for."""
+"""Words that people type, and systems write, where a name is asked for. None that is a family's:
+Guest, Gast and Kunde are."""
 
+# No letter three times over; but John Smith III is somebody.
 _NO_NAME = (
     r"[0-9@]|^[^\p{L}]*$|(?i:\b(?:"
-    + "|".join([*NOT_NAMES, *(f"{letter}{{3,}}" for letter in "abcdefghijklmnopqrstuvwxyz")])
+    + "|".join([*NOT_NAMES, *(f"{letter}{{3,}}" for letter in "abcdefghjklmnopqrstuvwxyz")])
     + r")\b)"
 )
 
