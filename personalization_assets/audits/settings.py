@@ -1,9 +1,9 @@
 """What a user may set in the audits room."""
 
+import difflib
 from collections.abc import Mapping
-from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 PERSONAL_COLUMNS = (
     "account_key",
@@ -111,19 +111,22 @@ class AuditsSettings(BaseModel):
         "<measure>_fail -> value",
     )
 
-    @model_validator(mode="after")
-    def _limits_are_of_measures(self) -> Self:
-        names = [f"{m}_{level}" for m in DEFAULTS for level in ("warn", "fail")]
-        for table, columns in self.limits.items():
-            for column, limits in columns.items():
-                for name, value in limits.items():
-                    if name not in names:
-                        raise ValueError(
-                            f"{table}.{column} has a limit `{name}`; there are {', '.join(names)}"
-                        )
+    @field_validator("limits")
+    @classmethod
+    def _limits_are_of_measures(
+        cls, limits: dict[str, dict[str, Limits]]
+    ) -> dict[str, dict[str, Limits]]:
+        known = [f"{m}_{level}" for m in DEFAULTS for level in ("warn", "fail")]
+        for table, columns in limits.items():
+            for column, own in columns.items():
+                for name, value in own.items():
+                    if name not in known:
+                        close = difflib.get_close_matches(name, known, n=1)
+                        hint = f"did you mean {close[0]}" if close else f"there are {known}"
+                        raise ValueError(f"{table}, {column} has no limit {name}: {hint}")
                     if not value > 0:
-                        raise ValueError(f"{table}.{column}: `{name}` must be above 0")
-        return self
+                        raise ValueError(f"{table}, {column}: {name} must be above 0")
+        return limits
 
     def thresholds(self, table: str, column: str, measure: str) -> tuple[float, float]:
         """From here on a warning, from here on a failure; what is set more closely wins.

@@ -121,7 +121,7 @@ def test_limits_are_set_for_a_measure_a_column_a_table_or_all() -> None:
     closer = compare(then, now, limits={"standardized.orders": table, "*": everywhere})["psi"]
     assert (closer["warn_at"], closer["level"]) == (0.009, "fail")
     assert compare(then, now, ignored_columns=("standardized.orders.status",)).keys() == {"rows"}
-    with pytest.raises(ValidationError, match="has a limit `psy_warn`; there are psi_warn"):
+    with pytest.raises(ValidationError, match="has no limit psy_warn: did you mean psi_warn"):
         AuditsSettings(limits={"*": {"*": {"psy_warn": 1.0}}})
 
 
