@@ -9,7 +9,8 @@ import dagster as dg
 from personalization_assets.settings import Settings
 from personalization_assets.sources.config import Source, SourcesConfig
 from personalization_assets.sources.expressions import check
-from personalization_assets.sources.load import FILES, Report, create_files_table, load_source
+from personalization_assets.sources.files_table import FILES, create_files_table
+from personalization_assets.sources.load import Report, load_source
 from personalization_assets.sources.settings import SourcesSettings
 from personalization_assets.tables import POOL, Clock, open_run, user_errors
 from personalization_assets.warehouse import Warehouse

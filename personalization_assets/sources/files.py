@@ -5,6 +5,7 @@ Knows nothing of the warehouse. What keeps a file from being read is an exceptio
 """
 
 import codecs
+import errno
 import glob
 import gzip
 import hashlib
@@ -34,6 +35,11 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 BLOCK = 1 << 20
+LONGEST_LINE = 64
+"""Megabytes that a line may have: it is held in memory."""
+UNPACKED = 1 << 28
+MOST_PACKED = 250
+"""A file that unpacks to more than so many bytes, and to so many times its size, is a bomb."""
 
 
 class ReadError(Exception):
@@ -50,7 +56,7 @@ class RefusedError(ReadError):
 
 @dataclass(frozen=True)
 class Found:
-    """A file on disk; `name` is its path relative to the sources' base folder."""
+    """A file on disk; `name` is its path relative to the sources' base folder, printable."""
 
     path: Path
     name: str
@@ -88,12 +94,27 @@ def discover(pattern: Path, base: Path, kind: str) -> list[Found]:
     found = []
     for text in sorted(set(paths)):
         path = Path(text)
-        if path.name.startswith(".") or not path.is_file():
+        if path.name.startswith(".") or _folder_without_ending(path, kind):
             continue
-        stat = path.stat()
-        name = Path(os.path.relpath(path, base)).as_posix()
-        found.append(Found(path, name, stat.st_size, stat.st_mtime_ns))
+        try:
+            stat = path.stat()
+            size, modified = stat.st_size, stat.st_mtime_ns
+        except OSError:  # a broken link, a folder that may not be entered: `read` refuses it
+            size, modified = 0, 0
+        found.append(Found(path, printable(os.path.relpath(path, base)), size, modified))
     return sorted(found, key=lambda f: f.name)
+
+
+def _folder_without_ending(path: Path, kind: str) -> bool:
+    return os.path.isdir(path) and not _plain_name(path.name).endswith(ENDINGS[kind])  # noqa: PTH112
+
+
+def printable(name: str) -> str:
+    """A path as it can be stored and shown in one line: what is no printable sign is escaped."""
+    return "".join(
+        c if c.isprintable() or c == "\u00a0" else c.encode("unicode_escape").decode()
+        for c in Path(name).as_posix()
+    )
 
 
 def settled(
@@ -117,7 +138,7 @@ def settled(
     if young:
         sleep(settings.settle_seconds - max(0.0, min(ages[name] for name in young)))
     for file in files:
-        if file.name in young and not _unchanged(file):
+        if file.name in young and not unchanged(file):
             waiting[file.name] = "it changed while it was watched"
     return waiting
 
@@ -132,11 +153,12 @@ def read(
 
     Raises:
         WaitError: it is cut off, or changed while it was read.
-        RefusedError: it is empty, corrupt or not in the encoding that it should be in.
+        RefusedError: it is empty, corrupt, no file at all, a bomb, has a line beyond measure, or is
+            not in the encoding that it should be in.
     """
+    batch_id, at = _fingerprint(file, prefixes)
     if file.size == 0:
         raise RefusedError("is empty: export it again, or delete it")
-    batch_id, at = _fingerprint(file, prefixes)
     try:
         if source.format == "parquet":
             text, whole = _parquet(file), True
@@ -146,9 +168,14 @@ def read(
         if stale:
             raise RefusedError("is cut off in the middle: export or copy it again") from None
         raise WaitError("it is cut off in the middle") from None
-    if not _unchanged(file):
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise WaitError("the disk has no room for unpacking it") from None
+        raise RefusedError(f"cannot be read ({error.strerror}): copy it again") from None
+    if not unchanged(file):
         raise WaitError("it changed while it was read")
-    if any(sign in str(text) for sign in "*?[]{}"):  # DuckDB would take the path for a glob
+    # DuckDB would take the path for a glob, or cannot be told a name that is no UTF-8.
+    if any(sign in str(text) for sign in "*?[]{}") or printable(str(text)) != text.as_posix():
         link = scratch / f"{batch_id}.plain"
         link.unlink(missing_ok=True)
         link.symlink_to(text.resolve())
@@ -164,11 +191,12 @@ def fingerprint_or_name(file: Found) -> str:
         return hashlib.sha256(file.name.encode()).hexdigest()[:16]
 
 
-def _unchanged(file: Found) -> bool:
+def unchanged(file: Found) -> bool:
+    """Whether a file is still as it was found."""
     try:
         stat = file.path.stat()
-    except FileNotFoundError:
-        return False
+    except OSError:
+        return file.size == 0 and file.modified_ns == 0
     return (stat.st_size, stat.st_mtime_ns) == (file.size, file.modified_ns)
 
 
@@ -181,6 +209,8 @@ def _plain_name(name: str) -> str:
 
 def _fingerprint(file: Found, prefixes: Sequence[int]) -> tuple[str, dict[int, str]]:
     """sha256 over path and content, the first 16 digits; the same after each prefix's length."""
+    if not os.path.isfile(file.path):  # noqa: PTH113 - this one never raises
+        raise RefusedError("is a folder, a pipe or a broken link: put a file there, or delete it")
     digest = hashlib.sha256(file.name.encode() + b"\0")
     stops = sorted({p for p in prefixes if 0 < p <= file.size})
     at: dict[int, str] = {}
@@ -220,7 +250,18 @@ def _plain_text(file: Found, encoding: str, target: Path) -> tuple[Path, bool]:
             first = stream.read(BLOCK)
             if not first:
                 raise RefusedError("is empty: export it again, or delete it")
+            if compressed:
+                stream = _Unpacked(stream, file.size)
             mark, name = next(((m, n) for m, n in MARKS if first.startswith(m)), (b"", encoding))
+            if (
+                not mark
+                and codecs.lookup(name).name == "utf-8"
+                and (first[:1] == b"\0") != (first[1:2] == b"\0")
+            ):
+                raise RefusedError(
+                    "is UTF-16 text without a byte order mark: name utf-16-le or utf-16-be as "
+                    "`csv.encoding`"
+                )
             blocks = _blocks(first[len(mark) :], stream)
             if compressed or mark or codecs.lookup(name).name not in ("utf-8", "ascii"):
                 last = _write(_decoded(blocks, name), target)
@@ -232,12 +273,31 @@ def _plain_text(file: Found, encoding: str, target: Path) -> tuple[Path, bool]:
     except (gzip.BadGzipFile, zlib.error, OSError) as error:
         if "truncated" in str(error).lower():
             raise EOFError from None
-        if compressed:
+        if compressed and not getattr(error, "errno", None):
             raise RefusedError(
                 f"is not a sound {compressed} file: compress or copy it again"
             ) from None
         raise
     return target, last in ("\n", "\r")
+
+
+class _Unpacked:
+    """What comes out of a compressed file, as long as it is in proportion."""
+
+    def __init__(self, stream: Any, packed: int) -> None:
+        self._stream = stream
+        self._most = max(UNPACKED, MOST_PACKED * packed)
+        self._size = 0
+
+    def read(self, size: int) -> bytes:
+        block: bytes = self._stream.read(size)
+        self._size += len(block)
+        if self._size > self._most:
+            raise RefusedError(
+                f"unpacks to more than {MOST_PACKED} times its size: look at it, and put it there "
+                "unpacked if it is right"
+            )
+        return block
 
 
 def _compression(file: Found, head: bytes) -> str:
@@ -260,7 +320,7 @@ def _opened(path: Path, compression: str) -> Any:
     return path.open("rb")
 
 
-def _blocks(first: bytes, stream: IO[bytes]) -> Iterator[bytes]:
+def _blocks(first: bytes, stream: "IO[bytes] | _Unpacked") -> Iterator[bytes]:
     yield first
     while block := stream.read(BLOCK):
         yield block
@@ -270,10 +330,18 @@ def _decoded(blocks: Iterator[bytes], encoding: str) -> Iterator[str]:
     """Text, block by block; a byte that is no character ends it with its position."""
     decoder = codecs.getincrementaldecoder(encoding)()
     lines = 1
+    unended = 0
     try:
         for block in blocks:
             text = decoder.decode(block)
             lines += text.count("\n")
+            end = max(text.rfind("\n"), text.rfind("\r"))
+            unended = len(text) - end if end >= 0 else unended + len(text)
+            if unended > LONGEST_LINE * 1_000_000:
+                raise RefusedError(
+                    f"has a line of more than {LONGEST_LINE} MB, near line {lines:,}: export it "
+                    "with one record per line"
+                )
             yield text
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:

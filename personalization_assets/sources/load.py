@@ -8,7 +8,7 @@ and writes down both.
 import datetime as dt
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,27 +19,12 @@ from personalization_assets import warehouse as wh
 from personalization_assets.sources import files, readers
 from personalization_assets.sources.config import Source, SourcesConfig
 from personalization_assets.sources.expressions import needed_columns
+from personalization_assets.sources.files_table import create_files_table, write_version
 from personalization_assets.sources.missing import Missing, missing_columns
 from personalization_assets.sources.platform import LINEAGE
-from personalization_assets.sources.readers import Staged, ident, read_as
+from personalization_assets.sources.readers import Staged, folded, ident, read_as
 from personalization_assets.sources.settings import SourcesSettings
 from personalization_assets.sql_text import quoted
-
-FILES = {
-    "source": ("VARCHAR", "Name of the source"),
-    "path": ("VARCHAR", "File, relative to the folder that the sources' paths start from"),
-    "batch_id": ("VARCHAR", "Fingerprint of this version: first 16 digits of a sha256"),
-    "bytes": ("BIGINT", "Size of the file as it lay there (bytes)"),
-    "rows": ("BIGINT", "Rows that it gave, unreadable lines included; null if refused"),
-    "bad_lines": ("BIGINT", "Lines among them that are no row of the table, kept as received"),
-    "loaded_as_of": ("TIMESTAMP", "Time of the run that loaded or refused it (UTC)"),
-    "status": ("VARCHAR", "current, superseded or refused"),
-    "reason": ("VARCHAR", "Why it was refused, and what to do; null otherwise"),
-    "read_as": ("VARCHAR", "Format and dialect that it was read with"),
-    "columns": ("VARCHAR[]", "Columns that it has"),
-    "column_changes": ("VARCHAR", "Columns that came or went since the version before"),
-}
-"""Columns of `sources.files`: type and meaning. Key: source, path, batch_id."""
 
 
 @dataclass
@@ -183,13 +168,15 @@ def _staged(
     """Read the new and changed files into temporary tables."""
     needed = needed_columns(source)
     columns: dict[str, list[str]] = {}
-    known = {c.lower() for all_ in history.values() for v in all_ for c in v.columns}
+    known = {folded(c) for all_ in history.values() for v in all_ for c in v.columns}
     for content in contents:
         try:
             columns[content.found.name] = readers.columns_of(con, content, source)
         except files.RefusedError as why:
             report.refused[content.found.name] = str(why)
-    known.update(c.lower() for names in columns.values() for c in names)
+        except OSError:
+            report.waiting[content.found.name] = "it changed while it was read"
+    known.update(folded(c) for names in columns.values() for c in names)
     new: list[_New] = []
     for content in contents:
         file = content.found
@@ -209,6 +196,21 @@ def _staged(
             staged = readers.stage(con, content, source, needed, f"staged_{len(new)}")
         except files.RefusedError as why:
             report.refused[file.name] = str(why)
+            continue
+        except (
+            duckdb.InvalidInputException,
+            duckdb.OutOfMemoryException,
+            OSError,
+            UnicodeError,
+        ) as error:
+            kind = type(error).__name__
+            report.refused[file.name] = (
+                f"cannot be read as {source.format} ({kind}): export it again, or correct `format`"
+            )
+            continue
+        if not files.unchanged(file):
+            report.waiting[file.name] = "it changed while it was read"
+            con.execute(f"DROP TABLE temp.{staged.table}")
             continue
         stale = now - file.modified_ns / 1e9 > settings.stale_seconds
         if staged.ends_badly and not stale:
@@ -233,9 +235,9 @@ def _lacking(columns: Sequence[str], needed: Sequence[str], known: set[str]) -> 
     That is one that no file ever had, or any if the file has none of them. A file that lacks a
     column which others had is loaded without; `missing_columns` tells of it.
     """
-    have = {c.lower() for c in columns}
-    absent = [c for c in needed if c.lower() not in have]
-    never = [c for c in absent if c.lower() not in known]
+    have = {folded(c) for c in columns}
+    absent = [c for c in needed if folded(c) not in have]
+    never = [c for c in absent if folded(c) not in known]
     if never:
         return never[0]
     return absent[0] if absent and len(absent) == len(needed) else None
@@ -300,7 +302,7 @@ def _remember(
     con: duckdb.DuckDBPyConnection, name: str, source: Source, item: _New, as_of: dt.datetime
 ) -> None:
     file, staged = item.content.found, item.staged
-    _replace_file(
+    write_version(
         con,
         {
             "source": name,
@@ -345,7 +347,7 @@ def _refuse(
         known = [v for v in versions if v.batch_id == batch_id]
         # A version that is loaded stays loaded, even if today's mapping asks for more of it.
         if reason and not any(_is_current(v) or v.reason == reason for v in known):
-            _replace_file(
+            write_version(
                 con,
                 {
                     "source": name,
@@ -362,24 +364,6 @@ def _refuse(
     return wrote
 
 
-def _replace_file(con: duckdb.DuckDBPyConnection, version: Mapping[str, Any]) -> None:
-    con.execute(
-        "DELETE FROM sources.files WHERE source = ? AND path = ? AND batch_id = ?",
-        [version["source"], version["path"], version["batch_id"]],
-    )
-    con.execute(
-        f"INSERT INTO sources.files ({', '.join(FILES)}) VALUES ({', '.join('?' for _ in FILES)})",
-        [version.get(column) for column in FILES],
-    )
-
-
-def create_files_table(con: duckdb.DuckDBPyConnection) -> None:
-    """Make `sources.files` if it is not there."""
-    con.execute("CREATE SCHEMA IF NOT EXISTS sources")
-    ddl = ", ".join(f"{c} {t}" for c, (t, _) in FILES.items())
-    con.execute(f"CREATE TABLE IF NOT EXISTS sources.files ({ddl})")
-
-
 def _grow(con: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str]) -> None:
     """Create the table, or add the columns that it has not; old rows get null."""
     table = f"sources.{ident(name)}"
@@ -388,8 +372,8 @@ def _grow(con: duckdb.DuckDBPyConnection, name: str, columns: Sequence[str]) -> 
             f"CREATE TABLE {table} (_batch_id VARCHAR, _extracted_at TIMESTAMP,"
             " _row_key VARCHAR, _bad_line VARCHAR)"
         )
-    have = {row[0].lower() for row in con.execute(f"DESCRIBE {table}").fetchall()}
+    have = {folded(row[0]) for row in con.execute(f"DESCRIBE {table}").fetchall()}
     for column in columns:
-        if column.lower() not in have and column not in LINEAGE:
+        if folded(column) not in have and column not in LINEAGE:
             con.execute(f"ALTER TABLE {table} ADD COLUMN {ident(column)} VARCHAR")
-            have.add(column.lower())
+            have.add(folded(column))

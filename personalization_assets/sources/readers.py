@@ -5,9 +5,10 @@ line by line: a line that is no row of the table arrives as `_bad_line`, as rece
 goes on with the next. NDJSON lines are taken as they are; what is no JSON object is `_bad_line`.
 """
 
-import csv
 import difflib
-import io
+import itertools
+import re
+import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +17,21 @@ from typing import Any
 import duckdb
 
 from personalization_assets.sources.config import Dialect, Source
+from personalization_assets.sources.csv_lines import csv_records, header
 from personalization_assets.sources.files import Content, RefusedError
 from personalization_assets.sources.platform import LINEAGE
 from personalization_assets.sql_text import quoted
 
 BATCH = 20_000
-LONGEST_RECORD = 500
-"""Lines that one quoted CSV record may span before its quote counts as never closed."""
 LONGEST_LINE = 1 << 24
 UNIT_SEPARATOR = "\x1f"
 MOST_KEYS = 1_000
+MOST_COLUMNS = 2_000
+"""DuckDB's time for a table grows with the square of its columns."""
+LONGEST_NAME = 500
 SOUND = r"(json_valid(line) AND regexp_matches(line, '^\s*\{'))"
+_INVISIBLE = re.compile("[\x00-\x1f\x7f\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 BLANK = r"regexp_full_match(line, '\s*')"
 """`trim` would cost five times as much as parsing the JSON."""
 
@@ -50,7 +55,9 @@ def columns_of(con: duckdb.DuckDBPyConnection, content: Content, source: Source)
         RefusedError: there is no header, or the parquet file is damaged.
     """
     if source.format == "csv":
-        return unique_names(_header(content.text, source.csv)[0])
+        names = header(content.text, source.csv)[0]
+        _bounded(names, "is `csv.delimiter` right?")
+        return unique_names(names)
     if source.format == "parquet":
         try:
             described = con.execute(
@@ -58,8 +65,18 @@ def columns_of(con: duckdb.DuckDBPyConnection, content: Content, source: Source)
             ).fetchall()
         except duckdb.Error:
             raise RefusedError("is not a sound parquet file: export or copy it again") from None
+        _bounded([row[0] for row in described], "export those that are needed")
         return unique_names([row[0] for row in described])
     return []
+
+
+def _bounded(names: Sequence[str], advice: str) -> None:
+    if len(names) > MOST_COLUMNS:
+        raise RefusedError(f"has {len(names):,} columns, at most {MOST_COLUMNS:,} can be: {advice}")
+    if any(len(name) > LONGEST_NAME for name in names):
+        raise RefusedError(
+            f"has a column name of more than {LONGEST_NAME} characters: is there a header?"
+        )
 
 
 def stage(
@@ -97,18 +114,23 @@ def missing_column(name: str, columns: Sequence[str], dialect: Dialect) -> str:
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
-    """Column names that DuckDB can hold side by side: case does not tell them apart."""
-    taken = {n.lower() for n in LINEAGE}
+    """Column names that DuckDB can hold side by side, without line breaks and what is invisible."""
+    taken = {folded(n) for n in LINEAGE}
     result = []
     for position, raw in enumerate(names, start=1):
-        base = name = raw.strip() or f"column_{position}"
+        base = name = _INVISIBLE.sub("", " ".join(raw.splitlines())).strip() or f"column_{position}"
         copy = 1
-        while name.lower() in taken:
+        while folded(name) in taken:
             copy += 1
             name = f"{base}_{copy}"
-        taken.add(name.lower())
+        taken.add(folded(name))
         result.append(name)
     return result
+
+
+def folded(name: str) -> str:
+    """Names that are equal in this form are one column to DuckDB: it ignores the case of a to z."""
+    return name.translate(_LOWER)
 
 
 def read_as(source: Source) -> str:
@@ -124,48 +146,17 @@ def ident(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _header(path: Path, dialect: Dialect) -> tuple[list[str], int]:
-    """The names in the first record, and the number of lines it spans."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.reader(stream, **_csv_options(dialect))
-        try:
-            for names in reader:
-                if names:
-                    return names, reader.line_num
-        except csv.Error:
-            raise RefusedError(
-                "has a first line that is no CSV header: check `csv.quote`"
-            ) from None
-    raise RefusedError("holds no header and no rows: export it again, or delete it")
-
-
-def _csv_options(dialect: Dialect) -> dict[str, Any]:
-    csv.field_size_limit(1 << 30)
-    return {
-        "delimiter": dialect.delimiter,
-        "quotechar": dialect.quote or None,
-        "quoting": csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
-        "strict": True,
-    }
-
-
 def _stage_csv(
     con: duckdb.DuckDBPyConnection, content: Content, dialect: Dialect, table: str
 ) -> Staged:
-    raw, lines = _header(content.text, dialect)
+    raw, lines, blank = header(content.text, dialect)
     names = unique_names(raw)
-    types = ", ".join(f"{quoted(n)}: 'VARCHAR'" for n in names)
     listed = ", ".join(ident(n) for n in names)
-    try:
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT * FROM read_csv("
-            f"{quoted(str(content.text))}, auto_detect = false, header = true,"
-            f" delim = {quoted(dialect.delimiter)}, quote = {quoted(dialect.quote)},"
-            f" escape = {quoted(dialect.quote)}, nullstr = '', columns = {{{types}}})"
-        )
+    # Of blank lines before the header DuckDB makes rows, or loses rows for them.
+    if not blank and _parsed(con, content.text, names, dialect, table):
         # Temporary tables keep the order of the file, so rowid is the record's number.
         select = f"SELECT rowid + 1 AS _n, NULL::VARCHAR AS _bad_line, {listed} FROM {table}"
-    except duckdb.Error:
+    else:
         with content.text.open(encoding="utf-8", newline="") as stream:
             for _ in range(lines):
                 stream.readline()
@@ -174,62 +165,23 @@ def _stage_csv(
     return _counted(con, table, select, names, content)
 
 
-def csv_records(
-    lines: Iterable[str], width: int, dialect: Dialect
-) -> Iterator[tuple[str | None, list[str | None]]]:
-    """Every record of a CSV file as (bad line, values): exactly one of the two says something.
-
-    A record that does not have `width` values, or whose quotes do not match, gives its first line
-    as bad, and the line after it is tried as a new record.
-    """
-    options = _csv_options(dialect)
-    quote, delimiter = dialect.quote, dialect.delimiter
-    nothing: list[str | None] = [None] * width
-    feed = iter(lines)
-    ahead: list[str] = []
-    while True:
-        line = ahead.pop(0) if ahead else next(feed, None)
-        if line is None:
-            return
-        bare = line.rstrip("\r\n")
-        if not bare and width > 1:
-            continue
-        if not quote or quote not in bare:
-            split = bare.split(delimiter)
-            if len(split) == width:
-                yield None, [v or None for v in split]
-            else:
-                yield bare, nothing
-            continue
-        values, used = _quoted_record(line, feed, ahead, options, width)
-        if values is None:
-            yield bare, nothing
-        else:
-            del ahead[:used]
-            yield None, [v or None for v in values]
-
-
-def _quoted_record(
-    first: str, feed: Iterator[str], ahead: list[str], options: dict[str, Any], width: int
-) -> tuple[list[str] | None, int]:
-    """The record that starts in `first`, and how many lines of `ahead` it took; None if broken."""
-    record = first
-    for used in range(LONGEST_RECORD):
-        reader = csv.reader(io.StringIO(record, newline=""), **options)
-        try:
-            values = next(reader)
-        except (csv.Error, StopIteration) as error:
-            if "unexpected end of data" not in str(error):
-                return None, 0
-        else:
-            return (values, used) if len(values) == width else (None, 0)
-        if used == len(ahead):
-            following = next(feed, None)
-            if following is None:
-                return None, 0
-            ahead.append(following)
-        record += ahead[used]
-    return None, 0
+def _parsed(
+    con: duckdb.DuckDBPyConnection, path: Path, names: Sequence[str], dialect: Dialect, table: str
+) -> bool:
+    """Read a clean CSV file; false if it is not clean."""
+    types = ", ".join(f"{quoted(n)}: 'VARCHAR'" for n in names)
+    try:
+        con.execute(
+            f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT * FROM read_csv("
+            f"{quoted(str(path))}, auto_detect = false, header = true,"
+            f" delim = {quoted(dialect.delimiter)}, quote = {quoted(dialect.quote)},"
+            f" escape = {quoted(dialect.quote)}, nullstr = '', columns = {{{types}}})"
+        )
+    except duckdb.InterruptException:
+        raise
+    except duckdb.Error:
+        return False
+    return True
 
 
 def _from_python(
@@ -247,7 +199,7 @@ def _from_python(
     def batches() -> Iterator[Any]:
         number = 0
         while True:
-            chunk = [r for r, _ in zip(records, range(BATCH), strict=False)]
+            chunk = list(itertools.islice(records, BATCH))
             if not chunk:
                 return
             columns: list[Any] = [
@@ -275,6 +227,13 @@ def _stage_ndjson(
         f" FROM (SELECT rowid, CASE WHEN {SOUND} THEN json_keys(line) END AS ks FROM {table}"
         f" WHERE NOT {BLANK}) GROUP BY ks"
     )
+    # Which of two equal keys counts, JSON leaves open: such a line is no row.
+    doubled = "len(ks) <> len(list_distinct(ks))"
+    twice = con.execute(f"SELECT count(*) FROM {table}_keys WHERE {doubled}").fetchall()[0][0]
+    sound = SOUND
+    if twice:
+        con.execute(f"UPDATE {table}_keys SET ks = NULL WHERE {doubled}").fetchall()
+        sound = f"(CASE WHEN {SOUND} THEN NOT {doubled.replace('ks', 'json_keys(line)')} END)"
     keys = con.execute(
         f"SELECT DISTINCT unnest(ks) AS k FROM {table}_keys ORDER BY k LIMIT {MOST_KEYS + 1}"
     ).fetchall()
@@ -282,10 +241,7 @@ def _stage_ndjson(
         raise RefusedError(
             f"has more than {MOST_KEYS:,} different keys: put what varies one level down"
         )
-    if not keys:
-        start = con.execute(f"SELECT count(*) FROM {table} WHERE starts_with(line, '[')").fetchall()
-        if start[0][0]:
-            raise RefusedError("is a JSON array: export one object per line, or correct `format`")
+    _refuse_one_document(con, table, alone=not keys)
     rows, broken, last = con.execute(
         "SELECT coalesce(sum(n), 0)::BIGINT, coalesce(sum(n) FILTER (WHERE ks IS NULL), 0)::BIGINT,"
         f" coalesce(arg_max(ks IS NULL, last), false) FROM {table}_keys"
@@ -300,12 +256,13 @@ def _stage_ndjson(
         (k for (k,) in keys),
         key=lambda k: (wanted.get(k.lower(), len(wanted)), k not in needed, k),
     )
+    _bounded(found, "put what varies one level down")
     names = unique_names(found)
     paths = ", ".join(quoted("/" + k.replace("~", "~0").replace("/", "~1")) for k in found)
     values = "".join(f", x[{i}] AS {ident(n)}" for i, n in enumerate(names, start=1))
     # Judging every line a second time is worth it only if some are not sound.
     line, bad = (
-        (f"CASE WHEN {SOUND} THEN line END", f"CASE WHEN NOT {SOUND} THEN line END")
+        (f"CASE WHEN {sound} THEN line END", f"CASE WHEN {sound} THEN NULL ELSE line END")
         if broken
         else ("line", "NULL::VARCHAR")
     )
@@ -315,6 +272,19 @@ def _stage_ndjson(
         f" {extract} AS x FROM {table} WHERE NOT {BLANK})"
     )
     return Staged(table, select, tuple(names), rows, broken, last and not content.whole)
+
+
+def _refuse_one_document(con: duckdb.DuckDBPyConnection, table: str, *, alone: bool) -> None:
+    """Refuse what is one JSON document over many lines; with `alone` also arrays in one line."""
+    first = con.execute(
+        f"SELECT starts_with(trim(line), '['), trim(line, ' \t') IN ('[', '{{'), json_valid(line)"
+        f" FROM {table} WHERE NOT {BLANK} ORDER BY rowid LIMIT 1"
+    ).fetchall()
+    for array, opens, valid in first:
+        if array and (alone or not valid):
+            raise RefusedError("is a JSON array: export one object per line, or correct `format`")
+        if opens:
+            raise RefusedError("is one JSON object over many lines: export one object per line")
 
 
 def _stage_lines(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> None:
@@ -347,30 +317,29 @@ def _stage_lines(con: duckdb.DuckDBPyConnection, path: Path, table: str) -> None
 
 
 def _stage_parquet(con: duckdb.DuckDBPyConnection, content: Content, table: str) -> Staged:
-    source = f"read_parquet({quoted(str(content.text))}, file_row_number = true)"
+    source = f"read_parquet({quoted(str(content.text))})"
     try:
-        described = con.execute(
-            f"DESCRIBE SELECT * EXCLUDE file_row_number FROM {source}"
-        ).fetchall()
+        described = con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
         names = unique_names([row[0] for row in described])
         values = ", ".join(
             f"{_as_text(row[0], row[1])} AS {ident(name)}"
             for row, name in zip(described, names, strict=True)
         )
-        con.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table} AS"
-            f" SELECT file_row_number + 1 AS _n, {values} FROM {source}"
-        )
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT {values} FROM {source}")
     except duckdb.Error:
         raise RefusedError("is not a sound parquet file: export or copy it again") from None
     listed = ", ".join(ident(n) for n in names)
-    select = f"SELECT _n, NULL::VARCHAR AS _bad_line, {listed} FROM {table}"
+    select = f"SELECT rowid + 1 AS _n, NULL::VARCHAR AS _bad_line, {listed} FROM {table}"
     return _counted(con, table, select, names, content)
 
 
 def _as_text(column: str, type_name: str) -> str:
-    nested = type_name.endswith("]") or type_name.startswith(("STRUCT", "MAP", "UNION"))
-    return f"to_json({ident(column)})::VARCHAR" if nested else f"{ident(column)}::VARCHAR"
+    name = ident(column)
+    if type_name.endswith("]") or type_name.startswith(("STRUCT", "MAP", "UNION")):
+        return f"to_json({name})::VARCHAR"
+    if type_name == "BLOB":  # Spark and Impala write text so, unless they are told otherwise
+        return f"coalesce(TRY(decode({name})), {name}::VARCHAR)"
+    return f"{name}::VARCHAR"
 
 
 def _counted(

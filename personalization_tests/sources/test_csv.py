@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personalization_assets.sources.config import Dialect
-from personalization_assets.sources.readers import csv_records, unique_names
+from personalization_assets.sources.csv_lines import csv_records
+from personalization_assets.sources.readers import unique_names
 
 HEAD = "ID,First,Mail\n"
 
