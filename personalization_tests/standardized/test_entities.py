@@ -8,7 +8,6 @@ import pytest
 
 from personalization_assets.contracts import contract_of
 from personalization_assets.sources import platform
-from personalization_assets.standardized.in_force import MODELS
 from personalization_assets.standardized.contracts import WebEvents
 from personalization_assets.standardized.entities import (
     READERS,
@@ -16,6 +15,7 @@ from personalization_assets.standardized.entities import (
     SourceContext,
     standardise,
 )
+from personalization_assets.standardized.in_force import MODELS
 
 AS_OF = dt.datetime(2026, 10, 20)
 SHOP = SourceContext("shop", currency="USD", country="DE")
