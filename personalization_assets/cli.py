@@ -18,6 +18,7 @@ from personalization_assets.commands.campaign import campaign
 from personalization_assets.commands.contracts import contracts
 from personalization_assets.commands.identity import identity
 from personalization_assets.commands.mails import mails
+from personalization_assets.commands.quarantine import quarantine
 from personalization_assets.commands.recommend import recommend
 from personalization_assets.commands.schema import schema
 from personalization_assets.commands.serve import serve
@@ -137,7 +138,18 @@ def demo(settings_file: Path | None, people: int) -> None:
     sys.exit(0 if run_demo(load_settings(settings_file), people, Console()) else 1)
 
 
-for group in (audit, contracts, identity, campaign, mails, recommend, schema, serve, verify):
+for group in (
+    audit,
+    contracts,
+    identity,
+    campaign,
+    mails,
+    quarantine,
+    recommend,
+    schema,
+    serve,
+    verify,
+):
     main.add_command(group)
 
 

@@ -111,30 +111,37 @@ def record(
     return ids
 
 
-def withdraw(path: Path, decision_id: str) -> pl.DataFrame:
-    """Withdraw a decision, or all of one command by the part of their ids before the dot.
-
-    Returns those that no longer bind.
+def binding(path: Path, decision_id: str) -> list[str]:
+    """A decision that binds, or those of one command by the part of their ids before the dot.
 
     Raises:
-        UserError: there is no such decision that binds, or the file is not readable as decisions.
+        UserError: there is none, or the file is not readable as decisions.
+    """
+    named = pl.col("decision_id")
+    mine = (named == decision_id) | named.str.starts_with(decision_id + SEPARATOR)
+    ids: list[str] = read_decisions(path).filter(mine & pl.col("binds"))["decision_id"].to_list()
+    if not ids:
+        raise UserError(
+            f"No decision {decision_id} binds: `personalize quarantine decisions` lists those that "
+            "do."
+        )
+    return ids
+
+
+def withdraw(path: Path, ids: Sequence[str]) -> None:
+    """Withdraw decisions.
+
+    Raises:
+        UserError: the file is not readable as decisions, or cannot be written.
     """
     with locked(path):
-        named = pl.col("decision_id")
-        mine = (named == decision_id) | named.str.starts_with(decision_id + SEPARATOR)
-        gone = read_decisions(path).filter(mine & pl.col("binds"))
-        if gone.is_empty():
-            raise UserError(
-                f"No decision {decision_id} binds: `personalize quarantine decisions` lists those "
-                "that do."
-            )
+        read_decisions(path)
         columns, rows = read_rows(path, COLUMNS)
-        ids, at = set(gone["decision_id"]), now()
+        gone, at = set(ids), now()
         for row in rows:
-            if row["decision_id"].strip() in ids:
+            if row["decision_id"].strip() in gone:
                 row["withdrawn_at"] = at
         write_rows(path, columns, rows)
-    return gone
 
 
 def digests(con: duckdb.DuckDBPyConnection, source: str, only: str | None = None) -> Query:

@@ -6,7 +6,7 @@ so these rows end up where a whole run would have put them. Of a record that two
 newer may come in and the older go out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -88,12 +88,11 @@ def replay(
         UserError: a table has to be run whole, or would lose more rows than its contract allows.
             Tables before it are done, it is as it was.
     """
-    chosen = {t for t in wanted["table_name"].unique() if t in contracts}
-    builds = [TableBuild(config, contract) for t, contract in contracts.items() if t in chosen]
-    for build in builds:
-        _refuse_other_files(run.con, build)
+    chosen = set(wanted["table_name"].unique())
+    refuse_other_files(run.con, config, contracts, chosen)
     outcomes = []
-    for build in builds:
+    for contract in (c for t, c in contracts.items() if t in chosen):
+        build = TableBuild(config, contract)
         rows = wanted.filter(pl.col("table_name") == build.contract.table)
         keys = rows.select("source", pl.col("row_key").alias("_row_key")).unique()
         with wh.transaction(run.con):
@@ -221,9 +220,24 @@ def _outcome(contract: Contract, before: pl.DataFrame, after: pl.DataFrame) -> O
     )
 
 
-def _refuse_other_files(con: duckdb.DuckDBPyConnection, build: TableBuild) -> None:
-    """A replay reads rows as they were received: they have to be there still, in these columns."""
-    contract, config = build.contract, build.config
+def refuse_other_files(
+    con: duckdb.DuckDBPyConnection,
+    config: SourcesConfig,
+    contracts: Mapping[str, Contract],
+    tables: Iterable[str],
+) -> None:
+    """A replay reads rows as they were received: they have to be there still, and their table.
+
+    Raises:
+        UserError: a table was made of other files or with other columns than there are now.
+    """
+    for table in tables:
+        _refuse_other_file(con, config, contracts[table])
+
+
+def _refuse_other_file(
+    con: duckdb.DuckDBPyConnection, config: SourcesConfig, contract: Contract
+) -> None:
     have = {row[0]: row[1] for row in con.execute(f"DESCRIBE {contract.name}").fetchall()}
     if set(have) != {c.name for c in contract.columns}:
         raise UserError(

@@ -18,6 +18,7 @@ from personalization_assets.sources.load import load_source
 from personalization_assets.standardized import decisions
 from personalization_assets.standardized.balance import COUNTS, balance, misplaced
 from personalization_assets.standardized.building import TableBuild
+from personalization_assets.standardized.deciding import Desk
 from personalization_assets.standardized.in_force import contracts_in_force
 from personalization_assets.standardized.replay import Command, Outcome, replay
 from personalization_assets.tables import Run, publish
@@ -56,6 +57,7 @@ class World:
     database: str = ":memory:"
     rules: dict[str, dict[str, Any]] = field(default_factory=dict)
     yaml: str = SOURCES
+    tables: tuple[str, ...] = TABLES
     con: duckdb.DuckDBPyConnection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,7 +70,7 @@ class World:
 
     @property
     def settings(self) -> Settings:
-        changed = {t: {"reject_limit": 1.0, "rules": self.rules.get(t, {})} for t in TABLES}
+        changed = {t: {"reject_limit": 1.0, "rules": self.rules.get(t, {})} for t in self.tables}
         return Settings.model_validate(
             {
                 "data_dir": self.folder,
@@ -97,7 +99,7 @@ class World:
         """All tables whole, as the assets build them."""
         self.load(as_of)
         run, contracts = self.job(as_of), contracts_in_force(self.settings.standardized)
-        for table in TABLES:
+        for table in self.tables:
             build = TableBuild(self.config, contracts[table])
             publish(run, [(build.contract, build.rows(run))], build.on_rejected)
 
@@ -111,12 +113,17 @@ class World:
         command = Command("replay-1", "replay", "tester")
         return replay(self.job(as_of), self.config, contracts, wanted, command)
 
+    def desk(self, as_of: dt.datetime = AS_OF) -> Desk:
+        return Desk(self.job(as_of), self.config, contracts_in_force(self.settings.standardized))
+
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         return self.con.execute(sql).fetchall()
 
     def state(self) -> dict[str, Any]:
         """What every table holds, and what is out of them and why."""
-        state: dict[str, Any] = {t: wh.content_hash(self.con, f"standardized.{t}") for t in TABLES}
+        state: dict[str, Any] = {
+            t: wh.content_hash(self.con, f"standardized.{t}") for t in self.tables
+        }
         state["out"] = self.query(
             "SELECT table_name, source, row_key, record_key, payload, reasons, status, decision_id"
             " FROM standardized.quarantine WHERE status <> 'replayed' ORDER BY ALL"
@@ -125,7 +132,7 @@ class World:
 
     def fresh(self) -> dict[str, Any]:
         """The state of a warehouse that is built anew from the same files and decisions."""
-        other = World(self.folder, rules=self.rules, yaml=self.yaml)
+        other = World(self.folder, rules=self.rules, yaml=self.yaml, tables=self.tables)
         try:
             other.run()
             return other.state()
@@ -135,7 +142,7 @@ class World:
     def assert_sound(self) -> None:
         """Received rows are in one place each, by file; keys are unique."""
         for table, contract in contracts_in_force(self.settings.standardized).items():
-            if table not in TABLES:
+            if table not in self.tables:
                 continue
             counts = balance(self.con, self.config, table)
             off = counts.filter(pl.col("received") != pl.sum_horizontal(COUNTS[1:]))
