@@ -1,11 +1,13 @@
 """A value is read as what it says or not at all: an amount a hundred times too high is worse."""
 
+import datetime as dt
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from personalization_assets.standardized.normalise import money, text
+from personalization_assets.standardized.normalise import dates, money, text
 
 
 def number(received: str, decimal: str = ".") -> float | None:
@@ -67,7 +69,7 @@ STYLES: tuple[tuple[str, str], ...] = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.integers(0, 10**12),
     st.integers(0, 99),
@@ -83,3 +85,54 @@ def test_amounts_with_cents_come_back(
     shown = f"({written})" if around == "(-)" else around.format(written)
     expected = float(f"{whole}.{cents:02d}") * (-1 if "-" in around else 1)
     assert number(shown, declared) == pytest.approx(expected, rel=1e-12)
+
+
+AS_OF = dt.datetime(2026, 11, 1)
+
+
+@pytest.mark.parametrize(
+    ("received", "day", "moment"),
+    [
+        ("24-01-05", "2005-01-24", "2005-01-23 23:00:00"),
+        ("24-01-05 10:00:00", "2005-01-24", "2005-01-24 09:00:00"),
+        ("0001-01-01", "0001-01-01", None),  # in Berlin that began in the year before
+        ("9999-12-31T23:59:59-12:00", "9999-12-31", None),
+        ("9999-12-31", "9999-12-31", "9999-12-30 23:00:00"),
+        ("2024-01-31T23:59:60Z", "2024-01-31", "2024-02-01 00:00:00"),
+        ("2024-03-31T02:30:00", "2024-03-31", "2024-03-31 01:30:00"),
+        ("2024-10-27T02:30:00", "2024-10-27", "2024-10-27 00:30:00"),
+        ("2024-01-01T00:00:00+14:00", "2024-01-01", "2023-12-31 10:00:00"),
+    ],
+)
+def test_days_at_the_edges(received: str, day: str, moment: str | None) -> None:
+    values = pl.Series([received])
+    found = dates.date(values, date_order="dmy", as_of=AS_OF).cast(pl.String)
+    at = dates.timestamp(values, time_zone="Europe/Berlin", date_order="dmy", as_of=AS_OF)
+    assert found.to_list() == [day]
+    assert [t and f"{t:%Y-%m-%d %H:%M:%S}" for t in at.to_list()] == [moment]
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        *("0000-00-00", "0000-01-01", "-2024-01-01", "10000-01-01", "2024-02-30", "31 Feb 2024"),
+        *("2024-01-01T00:00:00+25:00", "2024-01-01T00:00:00-99:99", "2024-01-01T00:00:00+05:75"),
+        *("2024-01-31T24:00:00", "1.2.24 10:00 +15:00", "45292", "2024", "99999999999999999999"),
+        *("2024-W05-1", "2024-01-01 12:00 America/New_York", "-62135596800", "２０２４-01-01"),
+    ],
+)
+def test_a_time_that_is_none(received: str) -> None:
+    at = dates.timestamp(
+        pl.Series([received]), time_zone="Europe/Berlin", date_order="dmy", as_of=AS_OF
+    )
+    assert at.to_list() == [None]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(st.sampled_from("0123456789-:T.+Z/ "), min_size=6, max_size=26))
+def test_every_time_that_is_read_has_a_date_in_python(received: str) -> None:
+    for order in ("dmy", "ymd"):
+        found = dates.timestamp(
+            pl.Series([received]), time_zone="Pacific/Apia", date_order=order, as_of=AS_OF
+        ).to_list()
+        assert found == [None] or isinstance(found[0], dt.datetime)

@@ -14,6 +14,8 @@ HOUR = dt.timedelta(hours=1)
 
 _TIME = r"(?:[T ,]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*([AaPp]\.?[Mm]\.?)?)?"
 _OFFSET = r"\s*(Z|z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
+_SOUND_OFFSET = r"(?:Z|z|UTC|GMT|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)$"
+"""No place on earth is more than 14 hours away from UTC."""
 _ORDERS = {
     "dmy": rf"^(?<d>\d{{1,2}})[./ -](?<m>\d{{1,2}})[./ -](?<y>\d{{4}}|\d{{2}}){_TIME}{_OFFSET}$",
     "mdy": rf"^(?<m>\d{{1,2}})[./ -](?<d>\d{{1,2}})[./ -](?<y>\d{{4}}|\d{{2}}){_TIME}{_OFFSET}$",
@@ -59,7 +61,7 @@ def timestamp(
     A time that daylight saving skips is taken an hour later, one that it repeats is the first.
     Two-digit years are read as at most next year's (seen from `as_of`).
     """
-    return settle(
+    found = settle(
         values,
         lambda v: _localise(_iso(v), time_zone),
         _iso_with_offset,
@@ -68,7 +70,8 @@ def timestamp(
         lambda v: _assemble(v, _ORDERS[date_order], time_zone, as_of),
         lambda v: _compact(v, time_zone),
         lambda v: _named(v, time_zone, as_of),
-    ).cast(WALL)
+    )
+    return _in_calendar(found.cast(WALL))
 
 
 def date(values: pl.Series, *, date_order: str, as_of: dt.datetime) -> pl.Series:
@@ -82,26 +85,43 @@ def date(values: pl.Series, *, date_order: str, as_of: dt.datetime) -> pl.Series
     # A century has 36,525 days: there are never many distinct ones.
     return map_distinct(
         days,
-        lambda distinct: settle(
-            distinct,
-            lambda v: written(_iso(v)),
-            lambda v: written(_compact(v, zone)),
-            lambda v: written(_assemble(v, _YEAR_FIRST, zone, as_of)),
-            lambda v: written(_assemble(v, _ORDERS[date_order], zone, as_of)),
-            lambda v: written(_named(v, zone, as_of)),
+        lambda distinct: _in_calendar(
+            settle(
+                distinct,
+                lambda v: written(_iso(v)),
+                lambda v: written(_compact(v, zone)),
+                lambda v: written(_assemble(v, _YEAR_FIRST, zone, as_of)),
+                lambda v: written(_assemble(v, _ORDERS[date_order], zone, as_of)),
+                lambda v: written(_named(v, zone, as_of)),
+            )
         ),
     )
+
+
+def _in_calendar(found: pl.Series) -> pl.Series:
+    """Years 1 to 9999: no other has a date in Python or in most systems that read ours."""
+    outside = ~found.dt.year().is_between(1, 9999)
+    return found.set(outside, None) if outside.any() else found
+
+
+def _four_digit_year(values: pl.Series, found: pl.Series) -> pl.Series:
+    """Without years of two digits: 24-01-05 is no day of the year 24, and of which, others say."""
+    early = found.dt.year() < 1000
+    if not early.any():
+        return found
+    return found.set((early & ~values.str.contains(r"^\d{4}-")).fill_null(value=False), None)
 
 
 def _iso(values: pl.Series) -> pl.Series:
     """2024-01-31, with a time or without; by far the most common, and fast."""
     plain = values.str.replace("T", " ", literal=True)
-    return settle(
+    found = settle(
         plain,
         lambda v: v.str.strptime(WALL, "%Y-%m-%d %H:%M:%S%.f", strict=False),
         lambda v: v.str.strptime(pl.Date, "%Y-%m-%d", strict=False).cast(WALL),
         lambda v: v.str.strptime(WALL, "%Y-%m-%d %H:%M", strict=False),
     )
+    return _four_digit_year(values, found)
 
 
 def _iso_with_offset(values: pl.Series) -> pl.Series:
@@ -109,13 +129,15 @@ def _iso_with_offset(values: pl.Series) -> pl.Series:
     plain = values.str.replace(r"\s*(?:Z|z|UTC|GMT)$", "+00:00")
     plain = plain.str.replace(r"([+-]\d{2})$", "$1:00").str.replace("T", " ", literal=True)
     plain = plain.str.replace(r"\s+([+-]\d{2}:?\d{2})$", "$1")
+    plain = plain.set(~plain.str.contains(_SOUND_OFFSET), None)
     utc = pl.Datetime("us", "UTC")
-    return settle(
+    found = settle(
         plain,
         lambda v: v.str.strptime(utc, "%Y-%m-%d %H:%M:%S%.f%:z", strict=False),
         lambda v: v.str.strptime(utc, "%Y-%m-%d %H:%M:%S%.f%z", strict=False),
         lambda v: v.str.strptime(utc, "%Y-%m-%d %H:%M%z", strict=False),
     ).dt.replace_time_zone(None)
+    return _four_digit_year(values, found)
 
 
 def _epoch(values: pl.Series) -> pl.Series:
@@ -248,6 +270,9 @@ def _moment(
         fixed=pl.col("offset").is_not_null(),
     )
     local = _localise(wall["at"], time_zone)
+    wrong = (~offset.str.contains(rf"^{_SOUND_OFFSET}")).fill_null(value=False)
+    if wrong.any():
+        wall = wall.with_columns(moved=wall["moved"].set(wrong, None))
     return wall["moved"].cast(WALL).zip_with(wall["fixed"], local)
 
 
