@@ -27,7 +27,7 @@ Function = Callable[..., Any]
 
 
 def _options(*options: Function) -> Function:
-    return lambda command: functools.reduce(lambda f, o: o(f), reversed(options), command)
+    return lambda command: functools.reduce(lambda f, option: option(f), reversed(options), command)
 
 
 _warehouse = click.option(
@@ -60,7 +60,7 @@ def quarantine() -> None:
 @_warehouse
 @click.pass_obj
 def list_(
-    file: Path | None, status: tuple[str, ...], limit: int, warehouse: Path | None, **asked: Any
+    file: Path | None, /, status: tuple[str, ...], limit: int, warehouse: Path | None, **asked: Any
 ) -> None:
     """Count the rows by table, source, reason and batch."""
     from personalization_assets.standardized.choosing import counts, require
@@ -100,6 +100,7 @@ def list_(
 @click.pass_obj
 def show(
     file: Path | None,
+    /,
     status: tuple[str, ...],
     limit: int | None,
     out: Path | None,
@@ -135,7 +136,7 @@ def show(
 @click.option("--why", help="Why, in words; kept with the decision")
 @_judging
 @click.pass_obj
-def release(file: Path | None, why: str | None, **asked: Any) -> None:
+def release(file: Path | None, /, why: str | None, **asked: Any) -> None:
     """Let rows into their table as they are: somebody says that they are right."""
     _decide(file, "release", why, asked)
 
@@ -145,7 +146,7 @@ def release(file: Path | None, why: str | None, **asked: Any) -> None:
 @click.option("--why", required=True, help="Why nobody needs them; kept with the decision")
 @_judging
 @click.pass_obj
-def discard(file: Path | None, why: str, **asked: Any) -> None:
+def discard(file: Path | None, /, why: str, **asked: Any) -> None:
     """Take rows out for good: nobody needs them."""
     _decide(file, "discard", why, asked)
 
@@ -154,7 +155,7 @@ def discard(file: Path | None, why: str, **asked: Any) -> None:
 @_choice
 @_judging
 @click.pass_obj
-def replay(file: Path | None, **asked: Any) -> None:
+def replay(file: Path | None, /, **asked: Any) -> None:
     """Judge waiting rows again by the contracts, settings and mapping of now."""
     from personalization_assets.standardized.replay import replay as judge_again
 
@@ -170,7 +171,7 @@ def replay(file: Path | None, **asked: Any) -> None:
 @quarantine.command()
 @click.option("--all", "every", is_flag=True, help="Also those that were withdrawn")
 @click.pass_obj
-def decisions(file: Path | None, every: bool) -> None:
+def decisions(file: Path | None, /, every: bool) -> None:
     """List the decisions that bind every run."""
     from personalization_assets.standardized.decisions import FILE as NAME
     from personalization_assets.standardized.decisions import read_decisions
@@ -201,7 +202,7 @@ def decisions(file: Path | None, every: bool) -> None:
 @click.argument("decision_id")
 @_judging
 @click.pass_obj
-def withdraw(file: Path | None, decision_id: str, **asked: Any) -> None:
+def withdraw(file: Path | None, /, decision_id: str, **asked: Any) -> None:
     """Withdraw a decision, or all of one command by the part of their ids before the dot."""
     from personalization_assets.standardized.deciding import withdraw as take_back
 
