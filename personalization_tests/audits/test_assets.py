@@ -163,6 +163,16 @@ def test_the_night_is_told_on_a_page_and_in_a_shell(shop: Path) -> None:
     assert copy.read_text(encoding="utf-8") == page
 
 
+def test_a_run_without_audits_has_nothing_to_tell_of_drift(shop: Path) -> None:
+    result = dg.materialize(
+        [shop_orders, *drift_checks([shop_orders])],
+        resources={"warehouse": Warehouse(database=str(shop))},
+        raise_on_error=False,
+    )
+    assert result.success
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [True]
+
+
 def test_every_asset_carries_its_contract_version_and_watches_others_only() -> None:
     keys = {key for asset in ASSETS for key in asset.keys}
     assert {"/".join(key.path) for key in keys} == {f"audits/{n}" for n in (*TABLES, "report")}
