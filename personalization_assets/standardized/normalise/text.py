@@ -18,7 +18,9 @@ AMBIGUOUS = frozenset({"na", "null", "none", "nil", "nan", "empty", "unknown"})
 """Placeholders that are also somebody's name when written with one capital."""
 
 _SPACE = r"[\s\u00a0\u200b\u200e\u200f\u202f\u2060\ufeff]+"
-_ODD_SPACE = r"\s\s|[^\S ]|[\u00a0\u200b\u200e\u200f\u202f\u2060\ufeff]"
+_CONTROL = r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u061c\u202a-\u202e\u2066-\u2069]"
+"""Control characters, and marks that turn the direction of writing, so that exe.jpg is shown."""
+_ODD_SPACE = rf"\s\s|[^\S ]|[\u00a0\u200b\u200e\u200f\u202f\u2060\ufeff]|{_CONTROL}"
 _MASK_CHARACTERS = 20
 
 _PARTICLES = (
@@ -34,6 +36,7 @@ def tidy(values: pl.Series) -> pl.Series:
         values = values.cast(pl.String)
     values = values.str.strip_chars()
     if values.str.contains(_ODD_SPACE).any():
+        values = values.str.replace_all(_CONTROL, "")
         values = values.str.replace_all(_SPACE, " ").str.strip_chars()
     composed = (values.str.len_bytes() != values.str.len_chars()).arg_true()
     if composed.len():
