@@ -2,6 +2,9 @@
 
 What people decide is kept beside the data and not in the warehouse: it can be read, corrected and
 put under version control, and it outlives a warehouse that is built anew. Rows are never deleted.
+
+People open these files in a spreadsheet, and ids come from foreign systems: a cell that would be
+run as a formula is written with an apostrophe in front, and read without it (OWASP, CSV injection).
 """
 
 import csv
@@ -10,6 +13,7 @@ import fcntl
 import getpass
 import io
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +23,9 @@ import polars as pl
 
 from personalization_assets.errors import UserError
 
+FORMULA = re.compile(r"^[=@\t\r]|^[+-](?![0-9.,]+$)|^'+[=+@\t\r-]")
+"""What a spreadsheet runs, or what reading would take an apostrophe from; no signed number."""
+_GUARDED = r"^'('*[=+@\t\r-])"
 TIMES = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 
@@ -60,7 +67,10 @@ def read_rows(path: Path, columns: Sequence[str]) -> tuple[list[str], list[dict[
     """Columns and rows as they are, also columns of the user's own; none where there is no file."""
     text = path.read_text(encoding="utf-8-sig") if path.exists() else ""
     reader = csv.DictReader(io.StringIO(text, newline=""))
-    rows = [{k: v or "" for k, v in row.items() if k is not None} for row in reader]
+    rows = [
+        {k: re.sub(_GUARDED, r"\1", v or "") for k, v in row.items() if k is not None}
+        for row in reader
+    ]
     found = list(reader.fieldnames or ())
     return found + [c for c in columns if c not in found], rows
 
@@ -71,12 +81,21 @@ def write_rows(path: Path, columns: Sequence[str], rows: Sequence[dict[str, str]
     with fresh.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({k: _guarded(v) for k, v in row.items()} for row in rows)
         file.flush()
         os.fsync(file.fileno())
     if path.exists():
         shutil.copymode(path, fresh)
     fresh.replace(path)
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if FORMULA.match(cell) else cell
+
+
+def unguarded(cells: pl.Expr) -> pl.Expr:
+    """Cells of such a file as they were before `write_rows` guarded them."""
+    return cells.str.replace(_GUARDED, "${1}")
 
 
 def read_frame(
@@ -101,7 +120,7 @@ def read_frame(
         raise UserError(f"{path.name} lacks the column(s) {', '.join(missing)}: add them.")
     frame = raw.with_columns(
         pl.lit(None, pl.String).alias(c) for c in columns if c not in raw.columns
-    ).select(pl.col(columns).str.strip_chars().replace("", None))
+    ).select(unguarded(pl.col(columns).str.strip_chars()).replace("", None))
     for column in required:
         refuse(path, frame, pl.col(column).is_null(), f"an empty {column}")
     for column in times:

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from personalization_assets.errors import UserError
+from personalization_assets.kept_by_hand import unguarded
 
 COLUMNS = [
     "decision_id",
@@ -42,7 +43,7 @@ def read_decisions(path: Path) -> pl.DataFrame:
         raise UserError(f"{path.name} lacks the column(s) {', '.join(missing)}: add them.")
     frame = raw.with_columns(
         pl.lit(None, pl.String).alias(c) for c in COLUMNS if c not in raw.columns
-    ).select(pl.col(COLUMNS).str.strip_chars().replace("", None))
+    ).select(unguarded(pl.col(COLUMNS).str.strip_chars()).replace("", None))
     frame = frame.with_columns(pl.col("verdict").str.to_lowercase())
     _refuse(path, frame, pl.any_horizontal(pl.col(REQUIRED).is_null()), "an empty required field")
     _refuse(path, frame, ~pl.col("verdict").is_in(["same", "different"]), "an unknown verdict")
