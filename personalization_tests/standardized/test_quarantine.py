@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from personalization_assets.cli import main
 from personalization_assets.errors import UserError
 from personalization_assets.standardized import decisions
-from personalization_assets.standardized.choosing import Choice, chosen, export
+from personalization_assets.standardized.balance import COUNTS, balance, misplaced
+from personalization_assets.standardized.choosing import Choice, chosen, export, require
 from personalization_assets.standardized.deciding import decide, withdraw
 from personalization_assets.standardized.replay import Command
 from personalization_tests.standardized.quarantine_world import SOURCES, World, world
@@ -127,11 +128,48 @@ def test_of_two_rows_with_one_key_the_repaired_one_takes_its_place_back(tmp_path
         assert shop.state() == shop.fresh()
 
 
+def test_a_broken_row_does_not_keep_a_sound_one_of_its_key_out(tmp_path: Path) -> None:
+    with world(tmp_path, tables=("crm_contacts",)) as shop:
+        shop.deliver("crm_1", "1,n/a,,", "1,Bea,b@example.com,")
+        shop.run()
+        mails = "SELECT email FROM standardized.crm_contacts"
+        assert shop.query(mails) == [("b@example.com",)]
+        # Once it is not broken any more it is the first of its key again, as in a whole run.
+        shop.rules = {"crm_contacts": {"contact.reachable": {"severity": "warning"}}}
+        (outcome,) = shop.replay()
+        assert (outcome.admitted, outcome.displaced, outcome.waiting) == (1, 1, 1)
+        assert shop.query(mails) == [(None,)]
+        shop.assert_sound()
+        assert shop.state() == shop.fresh()
+
+
 def test_rows_of_a_file_that_was_replaced_are_left_to_a_run(shop: World) -> None:
     shop.deliver("shop_1", GOOD)
     shop.load()
     with pytest.raises(UserError, match="`personalize run` judges all rows again"):
         shop.replay()
+
+
+def test_a_row_that_is_lost_or_in_two_places_is_seen(shop: World) -> None:
+    decide(shop.desk(), "release", rows(shop, reasons=("unit_price.range",)), COMMAND, None)
+    shop.query("UPDATE standardized.quarantine SET status = 'waiting' WHERE status = 'released'")
+    assert misplaced(shop.con, "order_lines") == (1, 0)
+    found = balance(shop.con, shop.config, "order_lines")
+    assert found.select(*COUNTS).row(0) == (3, 2, 2, 0)
+    shop.query("UPDATE standardized.quarantine SET status = 'replayed'")
+    assert misplaced(shop.con, "order_lines") == (0, 1)
+    shop.query("DELETE FROM standardized.order_lines")
+    assert balance(shop.con, shop.config, "order_lines").select(*COUNTS).row(0) == (3, 0, 0, 0)
+
+
+def test_a_quarantine_of_the_version_before_gets_its_columns_in_the_next_run(shop: World) -> None:
+    before = shop.state()
+    for column in ("record_key", "replayed_as_of", "decision_id", "decided_by", "decided_at"):
+        shop.query(f"ALTER TABLE standardized.quarantine DROP COLUMN {column}")
+    with pytest.raises(UserError, match="`personalize run` brings it up to date"):
+        require(shop.con, Choice())
+    shop.run()
+    assert shop.state() == before
 
 
 # Dies inside the transaction of a table: before rows move, while they are out, before the commit.
