@@ -1,7 +1,9 @@
 -- The golden profile: everything that is known about a customer and may be used, in one row. Each
--- part has its own table in this room, which says more about it.
+-- part has its own table in this room, which says more about it. What is filled in and not known has
+-- an origin that begins with imputed/ or third_party/, and a confidence.
 -- @grain: one row per customer
 -- @key: customer_id
+-- @version: 2
 -- @owner: team:crm
 -- @pii: true
 -- @column customer_id: Stable id of the person
@@ -117,8 +119,10 @@
 -- @column inferred_categories: Categories by purchases, carts and views, newer ones counting
 -- more (half-life: setting half_life_days), strongest first
 -- @column categories: stated_categories, else inferred_categories
--- @column favourite_category: Of categories the one that behaviour favours most; of stated ones
--- without behaviour the first
+-- @column favourite_category: Category liked most, by statements and behaviour, else as filled in
+-- @column favourite_category_origin: Record of the statement or profiles.preferences, else
+-- third_party/file/row or imputed/model version
+-- @column favourite_category_confidence: 1 for a fact, else how often such a value is right (0-1)
 -- @column frequency: How often the customer wants mail (daily, weekly, monthly), as stated last
 -- @column preferences_origin: Where categories come from: stated, inferred or none
 -- @column stated_categories_origin: Record of the categories' statement, as source/record_id
@@ -139,9 +143,18 @@
 -- @column region_name_origin: Record the region came from, as source/record_id
 -- @column time_zone: IANA time zone
 -- @column time_zone_origin: Record its region or country came from, or setting/time_zone
--- @column age_band: under_18, 18-24, 25-34, 35-44, 45-54, 55-64 or 65+ at as_of; empty without
--- a believable birth date
--- @column age_band_origin: Record the birth date came from, as source/record_id
+-- @column age_band: under_18, 18-24, 25-34, 35-44, 45-54, 55-64 or 65+ at as_of, by the birth
+-- date, else as filled in
+-- @column age_band_origin: Record the birth date came from, as source/record_id, else
+-- third_party/file/row or imputed/model version
+-- @column age_band_confidence: 1 for a fact, else how often such a value is right (0-1)
+-- @column urbanity: Kind of place the customer lives in, by third parties: urban, suburban or
+-- rural
+-- @column urbanity_origin: Where it comes from, as third_party/file/row
+-- @column urbanity_confidence: How far the third party believes it (0-1)
+-- @column household_size: People in the household, by third parties: 1, 2 or 3+
+-- @column household_size_origin: Where it comes from, as third_party/file/row
+-- @column household_size_confidence: How far the third party believes it (0-1)
 -- @column is_vip: Among the customers with most revenue in the last 365 days (settings
 -- vip_share and vip_min_orders)
 -- @column is_vip_origin: Table that it was derived from
@@ -259,7 +272,9 @@ SELECT
     p.stated_categories,
     p.inferred_categories,
     p.categories,
-    p.favourite_category,
+    e.favourite_category,
+    e.favourite_category_origin,
+    e.favourite_category_confidence,
     p.frequency,
     p.origin AS preferences_origin,
     p.stated_origin AS stated_categories_origin,
@@ -280,6 +295,13 @@ SELECT
     e.time_zone_origin,
     e.age_band,
     e.age_band_origin,
+    e.age_band_confidence,
+    e.urbanity,
+    e.urbanity_origin,
+    e.urbanity_confidence,
+    e.household_size,
+    e.household_size_origin,
+    e.household_size_confidence,
     e.is_vip,
     e.is_vip_origin,
     e.lifecycle,

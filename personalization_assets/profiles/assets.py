@@ -1,19 +1,30 @@
 """The profiles room's assets that are not one SELECT; the others are in dbt_like_sql/profiles/."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
+import pandera.polars as pa
 import polars as pl
 import yaml
 
 from personalization_assets.profiles.contracts import Attributes, Maturity
+from personalization_assets.profiles.contracts_enrichment import (
+    ImputationQuality,
+    Imputations,
+    ThirdParty,
+    ThirdPartyRefused,
+)
+from personalization_assets.profiles.enrichment_file import read_enrichment_file
 from personalization_assets.profiles.maturity import PARTS, measure
 from personalization_assets.profiles.survivorship import TABLES, read_rules
 from personalization_assets.profiles.survivorship_sql import compile_rules
 from personalization_assets.settings import PROJECT, Settings
 from personalization_assets.tables import Query, Run, table_asset
+from personalization_assets.warehouse import Rows
 
 FILE = "survivorship.yaml"
+ENRICHMENT_FILE = "enrichment.yaml"
 
 
 @table_asset(
@@ -32,6 +43,62 @@ def attributes(run: Run) -> Query:
     rules = read_rules(_rules_file(run.settings), known)
     run.metadata(rules=len(rules))
     return Query(compile_rules(rules))
+
+
+@table_asset(
+    contract=[ThirdParty, ThirdPartyRefused],
+    deps=["profiles/attributes", "profiles/consents", "standardized/products"],
+    kinds={"python", "sql", "yaml"},
+)
+def third_party(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:
+    """What third parties say about customers who allow that, by `enrichment.yaml`."""
+    from personalization_assets.profiles.third_party import match, read_files
+
+    folder = run.settings.data_dir
+    files = read_enrichment_file(
+        folder / ENRICHMENT_FILE, _named_sources(run.settings.sources_file)
+    )
+    sold = run.con.execute(
+        "SELECT DISTINCT category FROM standardized.products WHERE category IS NOT NULL"
+    ).fetchall()
+    read = read_files(files, folder, {row[0] for row in sold}, run.as_of)
+    for problem in read.problems:
+        run.log.warning("%s", problem)
+    matched = match(run.con, read.values)
+    run.metadata(
+        files=len(files),
+        files_refused=len(read.problems),
+        values_refused=read.refused.height - len(read.problems),
+        customers=matched["customer_id"].n_unique(),
+    )
+    return {ThirdParty: matched, ThirdPartyRefused: read.refused}
+
+
+@table_asset(
+    contract=[Imputations, ImputationQuality],
+    deps=[
+        "profiles/third_party",
+        "profiles/imputation_signals",
+        "profiles/age_bands",
+        "profiles/preferences",
+    ],
+    kinds={"python", "sql"},
+)
+def imputations(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:
+    """Missing attributes, filled in by third parties and by models that have proved their worth."""
+    from personalization_assets.profiles.filling import fill, quality_of
+    from personalization_assets.profiles.imputing import TARGETS, impute
+
+    predicted = [
+        impute(run.con, attribute, run.settings.profiles, run.settings.seed)
+        for attribute in TARGETS
+    ]
+    for found in predicted:
+        run.log.info("%s: %s", found.attribute, found.reason)
+    filled = fill(run.con, predicted)
+    quality = quality_of(predicted, filled, run.as_of)
+    run.metadata(filled=filled.height, models_used=int(quality["used"].sum()))
+    return {Imputations: filled, ImputationQuality: quality}
 
 
 @table_asset(
@@ -68,4 +135,9 @@ def _named_sources(file: Path) -> set[str]:
     return {str(name) for name in sources} if isinstance(sources, dict) else set()
 
 
-ASSETS: list[dg.AssetsDefinition] = [attributes, maturity]
+ASSETS: list[dg.AssetsDefinition] = [
+    attributes,
+    third_party,
+    imputations,
+    maturity,
+]

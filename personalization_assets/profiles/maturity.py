@@ -66,7 +66,7 @@ def parts_of(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return {
         name: owner.get(name, "attributes")
         for name in _columns(con, "profiles.golden_profiles")
-        if name not in NOT_DATA_POINTS and not name.endswith(("_origin", "_basis"))
+        if name not in NOT_DATA_POINTS and not name.endswith(("_origin", "_basis", "_confidence"))
     }
 
 
@@ -170,6 +170,8 @@ def _known(name: str, types: Mapping[str, str], part: Part) -> str:
     kind = types[name]
     if name.startswith("consent_") and f"{name}_origin" in types:
         return f"{name}_origin IS NOT NULL"
+    if f"{name}_confidence" in types:  # what a model guessed is not known
+        return f"{name} IS NOT NULL AND NOT starts_with({name}_origin, 'imputed/')"
     if kind.endswith("[]"):
         return f"len({name}) > 0"
     if kind in ("BOOLEAN", "BIGINT", "INTEGER", "DOUBLE"):

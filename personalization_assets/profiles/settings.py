@@ -54,6 +54,19 @@ class ProfilesSettings(BaseModel):
         default=2, ge=1, description="Orders within a year that a VIP has at least"
     )
 
+    imputation_confidence: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="A missing attribute is predicted where it is right at least so often",
+    )
+    imputation_min_known: int = Field(
+        default=200, ge=20, description="Known values without which no prediction is tried"
+    )
+    imputation_training_rows: int = Field(
+        default=50_000, ge=100, description="Most customers that a prediction learns from"
+    )
+
     usable_coverage: float = Field(
         default=0.3, ge=0, le=1, description="Share of customers that makes a data point usable"
     )

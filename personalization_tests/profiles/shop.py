@@ -7,11 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandera.polars as pa
 import polars as pl
 
+from personalization_assets.contracts import contract_of
+from personalization_assets.profiles.contracts_enrichment import (
+    ImputationQuality,
+    Imputations,
+    ThirdParty,
+    ThirdPartyRefused,
+)
+from personalization_assets.profiles.enrichment_file import VendorFile
+from personalization_assets.profiles.filling import fill, quality_of
+from personalization_assets.profiles.imputing import TARGETS, impute
 from personalization_assets.profiles.settings import ProfilesSettings
 from personalization_assets.profiles.survivorship import read_rules
 from personalization_assets.profiles.survivorship_sql import compile_rules
+from personalization_assets.profiles.third_party import match, read_files
 from personalization_assets.settings import PROJECT, Settings
 from personalization_assets.sql_models import SqlModel, read_sql_model
 
@@ -31,6 +43,10 @@ ORDER = (
     "transactions",
     "preferences",
     "consents",
+    "age_bands",
+    "imputation_signals",
+    "third_party",
+    "imputations",
     "enrichment",
     "golden_profiles",
 )
@@ -166,8 +182,13 @@ class Shop:
             line_base=quantity * price,
         )
 
-    def build(self, rules: Path = RULES) -> "Shop":
-        """Build every table of the room, each rule of a model held."""
+    def build(
+        self,
+        rules: Path = RULES,
+        vendors: Mapping[str, VendorFile] | None = None,
+        folder: Path = MODELS,
+    ) -> "Shop":
+        """Build every table of the room, each rule of a model held; `vendors` lie in `folder`."""
         records = _model("records", "identity").sql
         self.con.execute(f"CREATE OR REPLACE TABLE identity.records AS {records}")
         for table in ORDER:
@@ -176,6 +197,18 @@ class Shop:
                     r[0] for r in self.con.execute("SELECT source FROM identity.links").fetchall()
                 }
                 self._create(table, compile_rules(read_rules(rules, sources)))
+                continue
+            if table == "third_party":
+                read = read_files(vendors or {}, folder, {"Camping", "Hiking"}, AS_OF)
+                self._keep("third_party_refused", ThirdPartyRefused, read.refused)
+                self._keep(table, ThirdParty, match(self.con, read.values))
+                continue
+            if table == "imputations":
+                predicted = [impute(self.con, a, self.settings.profiles, 20) for a in TARGETS]
+                filled = fill(self.con, predicted)
+                self._keep(table, Imputations, filled)
+                quality = quality_of(predicted, filled, AS_OF)
+                self._keep("imputation_quality", ImputationQuality, quality)
                 continue
             model = _model(table)
             self._create(table, model.sql)
@@ -186,6 +219,13 @@ class Shop:
                     ).fetchall()[0][0]
                     assert broken == 0, f"{table}: {rule.name}"
         return self
+
+    def _keep(self, table: str, model: type[pa.DataFrameModel], frame: pl.DataFrame) -> None:
+        audit = contract_of(model).audit(frame)
+        assert not any(audit.failures.values()), (table, audit.failures)
+        self.con.register("kept", audit.accepted.to_arrow())
+        self._create(table, "FROM kept")
+        self.con.unregister("kept")
 
     def _create(self, table: str, sql: str) -> None:
         self.con.execute(f"CREATE OR REPLACE TABLE profiles.{table} AS {sql}")
