@@ -204,9 +204,11 @@ def decisions(file: Path | None, /, every: bool) -> None:
 @click.pass_obj
 def withdraw(file: Path | None, /, decision_id: str, **asked: Any) -> None:
     """Withdraw a decision, or all of one command by the part of their ids before the dot."""
+    from personalization_assets.standardized.choosing import Choice, require
     from personalization_assets.standardized.deciding import withdraw as take_back
 
     with _desk(file, asked, "withdraw") as (desk, command):
+        require(desk.run.con, Choice())
         count, outcomes = take_back(desk, decision_id, command)
     _say(Console(), f"Withdrawn: {_decisions(count)}.")
     _print_outcomes(outcomes)

@@ -86,7 +86,8 @@ def _refuse_unreleasable(contracts: Mapping[str, Contract], rows: pl.DataFrame) 
     if first is None:
         return
     table, rule, why = first
-    many = f"{refused:,} of the {rows.height:,} chosen rows" if rows.height > 1 else "The row"
+    some = f"{refused:,} of the {rows.height:,} chosen rows"
+    many = some if refused < rows.height else "The chosen rows"
     raise UserError(
         f"{many} cannot be released: one of {table} breaks {rule}: {why}. Correct it at the source"
         " or in sources.yaml and replay, or discard it; --reason narrows the choice."
