@@ -229,7 +229,7 @@ def _decide(file: Path | None, kind: str, why: str | None, asked: dict[str, Any]
         ids, outcomes = decide(desk, kind, rows, command, why)  # type: ignore[arg-type]
     console = Console()
     stem = ids[0].split(".")[0]
-    _say(console, f"{rows.height:,} rows, {_decisions(len(ids))}, in quarantine_decisions.csv.")
+    _say(console, f"{_rows(rows.height)}, {_decisions(len(ids))}, in quarantine_decisions.csv.")
     _say(console, f"To undo it: [bold]personalize quarantine withdraw {stem}[/bold]")
     _print_outcomes(outcomes)
 
@@ -337,14 +337,19 @@ def _print_outcomes(outcomes: Sequence["Outcome"]) -> None:
     if grid.row_count:
         console.print(grid)
     for o in outcomes:
-        moved = f", {o.displaced:,} rows went out of it" if o.displaced else ""
-        _say(console, f"{o.table}: {o.admitted:,} rows admitted, {o.waiting:,} wait{moved}.")
+        moved = f", {o.displaced:,} went out of the table" if o.displaced else ""
+        said = f"{o.admitted:,} admitted, {o.waiting:,} of them wait{moved}"
+        _say(console, f"{o.table}: {_rows(o.judged)} judged, {said}.")
     if any(o.admitted or o.displaced or o.discarded for o in outcomes):
         _say(
             console,
             "Tables made of these are from before: [bold]personalize run[/bold], or materialize "
             "what is downstream.",
         )
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _decisions(count: int) -> str:

@@ -272,5 +272,5 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = said.split("withdraw ")[1].split()[0]
     assert name in personalize("decisions")
     assert "Withdrawn: 1 decision" in personalize("withdraw", name)
-    assert "0 rows admitted, 2 wait" in personalize("replay")
+    assert "0 admitted, 2 of them wait" in personalize("replay")
     assert decisions.read_decisions(tmp_path / decisions.FILE)["binds"].to_list() == [False]
