@@ -18,6 +18,7 @@ from personalization_assets.commands.campaign import campaign
 from personalization_assets.commands.contracts import contracts
 from personalization_assets.commands.identity import identity
 from personalization_assets.commands.mails import mails
+from personalization_assets.commands.profile import profile
 from personalization_assets.commands.quarantine import quarantine
 from personalization_assets.commands.recommend import recommend
 from personalization_assets.commands.schema import schema
@@ -149,6 +150,7 @@ for group in (
     schema,
     serve,
     verify,
+    profile,
 ):
     main.add_command(group)
 

@@ -8,6 +8,7 @@ import pandera.polars as pa
 import polars as pl
 import yaml
 
+from personalization_assets.profiles.campaign_use import campaign_use
 from personalization_assets.profiles.contracts import Attributes, Maturity
 from personalization_assets.profiles.contracts_enrichment import (
     ImputationQuality,
@@ -16,7 +17,7 @@ from personalization_assets.profiles.contracts_enrichment import (
     ThirdPartyRefused,
 )
 from personalization_assets.profiles.enrichment_file import read_enrichment_file
-from personalization_assets.profiles.maturity import PARTS, measure
+from personalization_assets.profiles.maturity import PARTS, measure, parts_of
 from personalization_assets.profiles.survivorship import TABLES, read_rules
 from personalization_assets.profiles.survivorship_sql import compile_rules
 from personalization_assets.settings import PROJECT, Settings
@@ -110,8 +111,9 @@ def imputations(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:
     ],
 )
 def maturity(run: Run) -> pl.DataFrame:
-    """Coverage, validity, freshness and stage of each data point."""
-    frame = measure(run.con, run.settings.profiles)
+    """How far each data point carries, and which to fix next."""
+    uses = campaign_use(run.settings.campaigns_dir, parts_of(run.con))
+    frame = measure(run.con, run.settings.profiles, uses)
     for stage, count in frame.group_by("stage").len().sort("stage").iter_rows():
         run.metadata(**{stage: count})
     return frame

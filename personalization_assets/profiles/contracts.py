@@ -129,6 +129,41 @@ class Maturity(pa.DataFrameModel):
         description="missing (nobody has it), emerging, usable or trusted",
     )
     advice: str = pa.Field(description="What would help most, in one sentence")
+    uniqueness: float = pa.Field(
+        ge=0,
+        le=1,
+        nullable=True,
+        description="Of what names a person: different values per customer who has one",
+        metadata={"unit": "share"},
+    )
+    consent: float = pa.Field(
+        ge=0,
+        le=1,
+        nullable=True,
+        description="Share of those who have it who agreed to the use it needs: mail, text "
+        "messages or personalisation",
+        metadata={"unit": "share"},
+    )
+    score: float = pa.Field(
+        ge=0,
+        le=1,
+        description="Weighted mean of coverage, validity, freshness, uniqueness and consent",
+        metadata={"unit": "share"},
+    )
+    campaigns: pl.List(pl.String) = pa.Field(  # type: ignore[valid-type]
+        description="Campaigns whose audience or templates use it"
+    )
+    customers_to_reach: int = pa.Field(
+        ge=0,
+        description="Customers whom a fix would help: reachable, without it or with a wrong one",
+        metadata={"unit": "count"},
+    )
+    gain: float = pa.Field(
+        ge=0, description="customers_to_reach as a share of all customers, times its campaigns"
+    )
+    rank: int = pa.Field(
+        ge=1, nullable=True, description="What to fix next, 1 first; empty where nothing is gained"
+    )
 
     class Config:
         """What the table promises as a whole."""
@@ -138,7 +173,7 @@ class Maturity(pa.DataFrameModel):
             "room": "profiles",
             "key": ["data_point"],
             "grain": "one row per data point of the golden profile",
-            "version": 1,
+            "version": 2,
             "owner": "team:data",
             "pii": False,
         }

@@ -1,4 +1,12 @@
-"""How far the shop's data carries each data point of a golden profile, and what would help most."""
+"""How far the shop's data carries each data point of a golden profile, and what would help most.
+
+The score is the weighted mean of the shares that apply (weights: settings `maturity_weight_*`):
+coverage, validity, freshness (1 while the median age is within `trusted_days`, then falling with
+it), uniqueness (of what names a person) and consent (of those who have it, who may be reached or
+personalised by it). What to fix next is ranked by `gain`: the share of all customers whom a fix
+would reach, times the campaigns that use the data point. A customer counts who may be written to
+and lacks the data point, or has it wrong; what somebody has not done yet is nothing to collect.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +49,29 @@ PARTS: dict[str, Part] = {
     "enrichment": Part("true", "attributes_updated_at", ("crm_contacts", "loyalty_members")),
 }
 
+ASKABLE = {"attributes", "preferences", "consents", "enrichment"}
+"""Parts in which a missing value is something that the shop can ask for."""
+
+FOLLOWS = {"age_band", "region_name", "time_zone", "categories", "inferred_categories"}
+"""Data points that follow from others: those are the ones to fix."""
+
+NAMES_A_PERSON = ("email", "phone", "account_key")
+
+REACH: dict[str, str] = {
+    "email": "true",
+    "consent_email_marketing": "email IS NOT NULL",
+}
+"""Whom a fix would reach, where it is not those who may be written to."""
+
+ALLOWED: dict[str, str] = {
+    **dict.fromkeys(
+        ("email", "given_name", "family_name", "language", "country", "loyalty_tier"),
+        "consent_email_marketing",
+    ),
+    "phone": "consent_sms_marketing",
+}
+"""The consent that a data point's use needs; for all others it is personalisation."""
+
 VALID: dict[str, str] = {
     "given_name": r"regexp_matches(given_name, '^[^0-9]*\p{L}[^0-9]*$')",
     "family_name": r"regexp_matches(family_name, '^[^0-9]*\p{L}[^0-9]*$')",
@@ -70,8 +101,16 @@ def parts_of(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     }
 
 
-def measure(con: duckdb.DuckDBPyConnection, settings: ProfilesSettings) -> pl.DataFrame:
-    """One row per data point of `profiles.golden_profiles`, key data_point; see `Maturity`."""
+def measure(
+    con: duckdb.DuckDBPyConnection,
+    settings: ProfilesSettings,
+    uses: Mapping[str, list[str]] | None = None,
+) -> pl.DataFrame:
+    """One row per data point of `profiles.golden_profiles`, key data_point; see `Maturity`.
+
+    `uses` names the campaigns that use a data point.
+    """
+    uses = uses or {}
     types = _columns(con, "profiles.golden_profiles")
     points = parts_of(con)
     wanted: list[str] = []
@@ -86,6 +125,10 @@ def measure(con: duckdb.DuckDBPyConnection, settings: ProfilesSettings) -> pl.Da
             f"count(DISTINCT split_part({name}_origin, '/', 1)) FILTER (WHERE {known})"
             if f"{name}_origin" in types
             else "NULL",
+            f"count(*) FILTER (WHERE {known} AND {ALLOWED.get(name, 'consent_personalisation')})",
+            f"count(*) FILTER (WHERE ({REACH.get(name, 'consent_email_marketing')})"
+            f" AND ({_to_fix(name, part, known, valid)}))",
+            f"count(DISTINCT {name}) FILTER (WHERE {known})" if name in NAMES_A_PERSON else "NULL",
         ]
     row = con.execute(
         f"SELECT count(*), {', '.join(wanted)} FROM profiles.golden_profiles"
@@ -94,13 +137,27 @@ def measure(con: duckdb.DuckDBPyConnection, settings: ProfilesSettings) -> pl.Da
     customers, found = row[0], row[1:]
     rows = []
     for i, (name, part) in enumerate(points.items()):
-        known_count, valid_count, age_days, origins = found[4 * i : 4 * i + 4]
+        known_count, valid_count, age_days, origins, allowed, to_fix, distinct = found[
+            7 * i : 7 * i + 7
+        ]
         coverage = known_count / customers if customers else 0.0
         validity = valid_count / known_count if known_count else None
         if origins is None:
             origins = len(set().union(*(sources[t] for t in PARTS[part].tables)))
         freshness = None if age_days is None else max(float(age_days), 0.0)
         stage = stage_of(coverage, validity, freshness, settings)
+        uniqueness = distinct / known_count if distinct is not None and known_count else None
+        consent = allowed / known_count if known_count else None
+        campaigns = uses.get(name, [])
+        shares = {
+            "coverage": coverage,
+            "validity": validity,
+            "freshness": None
+            if freshness is None
+            else settings.trusted_days / max(freshness, settings.trusted_days),
+            "uniqueness": uniqueness,
+            "consent": consent,
+        }
         rows.append(
             {
                 "data_point": name,
@@ -110,9 +167,15 @@ def measure(con: duckdb.DuckDBPyConnection, settings: ProfilesSettings) -> pl.Da
                 "origin_sources": origins if known_count else 0,
                 "stage": stage,
                 "advice": advice(stage, PARTS[part], coverage, validity, freshness, settings),
+                "uniqueness": uniqueness,
+                "consent": consent,
+                "score": score_of(shares, settings),
+                "campaigns": campaigns,
+                "customers_to_reach": to_fix,
+                "gain": to_fix / customers * len(campaigns) if customers else 0.0,
             }
         )
-    return pl.DataFrame(
+    frame = pl.DataFrame(
         rows,
         schema={
             "data_point": pl.String,
@@ -122,8 +185,25 @@ def measure(con: duckdb.DuckDBPyConnection, settings: ProfilesSettings) -> pl.Da
             "origin_sources": pl.Int64,
             "stage": pl.String,
             "advice": pl.String,
+            "uniqueness": pl.Float64,
+            "consent": pl.Float64,
+            "score": pl.Float64,
+            "campaigns": pl.List(pl.String),
+            "customers_to_reach": pl.Int64,
+            "gain": pl.Float64,
         },
     )
+    gains = frame.filter(pl.col("gain") > 0).sort(["gain", "data_point"], descending=[True, False])
+    ranks = gains.select("data_point", rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
+    return frame.join(ranks, on="data_point", how="left", maintain_order="left")
+
+
+def score_of(shares: Mapping[str, float | None], settings: ProfilesSettings) -> float:
+    """The weighted mean of the shares that apply, 0 to 1."""
+    weights = {name: getattr(settings, f"maturity_weight_{name}") for name in shares}
+    applies = {name: share for name, share in shares.items() if share is not None}
+    total = sum(weights[name] for name in applies)
+    return sum(weights[n] * share for n, share in applies.items()) / total if total else 0.0
 
 
 def stage_of(
@@ -164,6 +244,14 @@ def advice(
             f"{coverage:.0%} of the customers have it: use it {use}, and collect more of {tables}."
         )
     return f"It is {freshness or 0:.0f} days old in the median: refresh {tables} more often."
+
+
+def _to_fix(name: str, part: str, known: str, valid: str) -> str:
+    """Holds for customers whom a fix would help."""
+    if name in FOLLOWS:
+        return "false"
+    wrong = f"({known}) AND NOT ({valid})"
+    return f"NOT ({known}) OR ({wrong})" if part in ASKABLE else wrong
 
 
 def _known(name: str, types: Mapping[str, str], part: Part) -> str:

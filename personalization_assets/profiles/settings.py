@@ -77,6 +77,22 @@ class ProfilesSettings(BaseModel):
         default=365, ge=1, description="Median age (days) beyond which it is not trusted"
     )
 
+    maturity_weight_coverage: float = Field(
+        default=0.4, ge=0, description="Weight of coverage in a data point's score"
+    )
+    maturity_weight_validity: float = Field(
+        default=0.2, ge=0, description="Weight of validity in a data point's score"
+    )
+    maturity_weight_freshness: float = Field(
+        default=0.15, ge=0, description="Weight of freshness in a data point's score"
+    )
+    maturity_weight_uniqueness: float = Field(
+        default=0.1, ge=0, description="Weight of uniqueness in a data point's score"
+    )
+    maturity_weight_consent: float = Field(
+        default=0.15, ge=0, description="Weight of consent in a data point's score"
+    )
+
     @model_validator(mode="after")
     def _in_order(self) -> "ProfilesSettings":
         for low, high in (

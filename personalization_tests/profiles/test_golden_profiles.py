@@ -1,10 +1,12 @@
 """The wide row, its maturity, the checks across tables, and that threads change nothing."""
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
 from personalization_assets.contracts import contract_of
+from personalization_assets.profiles.campaign_use import campaign_use
 from personalization_assets.profiles.checks import (
     PER_CUSTOMER,
     consents_against_a_no,
@@ -13,7 +15,7 @@ from personalization_assets.profiles.checks import (
     customers_missing,
 )
 from personalization_assets.profiles.contracts import Maturity
-from personalization_assets.profiles.maturity import measure, stage_of
+from personalization_assets.profiles.maturity import measure, parts_of, stage_of
 from personalization_assets.profiles.settings import ProfilesSettings
 from personalization_assets.warehouse import content_hash
 
@@ -231,3 +233,29 @@ def test_an_empty_shop_gives_empty_tables() -> None:
     shop = Shop().build()
     assert {shop.frame(t).height for t in PER_CUSTOMER} == {0}
     assert set(measure(shop.con, ProfilesSettings())["stage"]) == {"missing"}
+
+
+def test_what_to_fix_next_is_ranked_by_customers_and_campaigns(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "_blocks").mkdir()
+    (tmp_path / "_blocks" / "top.liquid").write_text("Hi {{ customer.loyalty_tier }}")
+    for name, text in (
+        ("one", "{% render 'top' %} {{ customer.city }}"),
+        ("two", "{{ customer.city }}"),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "campaign.yaml").write_text("audience: orders > 0")
+        (tmp_path / name / "text.liquid").write_text(text)
+    uses = campaign_use(tmp_path, parts_of(shop.con))
+    assert (uses["city"], uses["loyalty_tier"]) == (["one", "two"], ["one"])
+    assert uses["orders"] == uses["email"] == ["one", "two"]
+    assert "phone" not in uses
+    rows = {r["data_point"]: r for r in measure(shop.con, ProfilesSettings(), uses).to_dicts()}
+    writable = shop.con.execute(
+        "SELECT count(*) FROM profiles.golden_profiles WHERE consent_email_marketing"
+    ).fetchall()[0][0]
+    assert (
+        rows["city"]["customers_to_reach"] == rows["loyalty_tier"]["customers_to_reach"] == writable
+    )
+    assert rows["city"]["rank"] < rows["loyalty_tier"]["rank"]
+    assert rows["phone"]["rank"] is rows["orders"]["rank"] is None
+    assert all(0 <= r["score"] <= 1 for r in rows.values())
