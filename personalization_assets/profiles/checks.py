@@ -121,4 +121,35 @@ def consent_is_backed(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckRe
     )
 
 
-CHECKS: list[dg.AssetChecksDefinition] = [one_row_per_customer, consent_is_backed]
+def third_party_files_refused(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Names of the files of enrichment.yaml that filled nothing because they were refused."""
+    rows = con.execute(
+        "SELECT file FROM profiles.third_party_refused WHERE row = 0 ORDER BY file"
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+@dg.asset_check(
+    asset=["profiles", "third_party_refused"],
+    description="Every file that enrichment.yaml names could be read and may be used",
+)
+def third_party_files_fit(warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
+    """Profiles are built without such a file, so somebody has to be told."""
+    with warehouse.connect() as con:
+        refused = third_party_files_refused(con)
+    return dg.AssetCheckResult(
+        passed=not refused,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"Of enrichment.yaml these files filled nothing: {', '.join(refused)}. The log "
+        "of profiles/third_party says why."
+        if refused
+        else "Every file could be read.",
+        metadata={"files_refused": len(refused)},
+    )
+
+
+CHECKS: list[dg.AssetChecksDefinition] = [
+    one_row_per_customer,
+    consent_is_backed,
+    third_party_files_fit,
+]

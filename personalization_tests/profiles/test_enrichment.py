@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from personalization_assets.errors import UserError
+from personalization_assets.profiles.checks import third_party_files_refused
 from personalization_assets.profiles.enrichment_file import VendorFile, read_enrichment_file
 from personalization_assets.profiles.imputing import TARGETS, Imputed, impute
 from personalization_assets.profiles.settings import ProfilesSettings
@@ -131,6 +132,8 @@ def test_a_file_that_does_not_fit_is_refused_with_a_sentence(tmp_path: Path) -> 
     read = read_files(files, tmp_path, set(), AS_OF)
     assert "'bought' has no column age" in read.problems[0]
     assert read.refused["reason"].to_list() == ["file_refused"]
+    shop = shop_of(third_party=True).build(vendors=files, folder=tmp_path)
+    assert third_party_files_refused(shop.con) == ["bought"]
     ended = vendor(tmp_path, "hash,age\n1,old\n", licence_ends=dt.date(2026, 5, 31))
     assert "ended on 2026-05-31" in read_files(ended, tmp_path, set(), AS_OF).problems[0]
 
