@@ -233,7 +233,8 @@ def advice(
     if stage == "missing":
         return f"Nobody has it: connect a source that fills standardized {tables}."
     if stage == "trusted":
-        return "Campaigns can rely on it."
+        lack = f"; {1 - coverage:.0%} of the customers lack it: collect it with {tables}"
+        return f"Campaigns can rely on it{lack if coverage < 0.995 else ''}."
     if validity is not None and validity < TRUSTED_VALIDITY:
         return (
             f"{1 - validity:.0%} of the values cannot be right: correct them where they are kept."
