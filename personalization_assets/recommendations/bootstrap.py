@@ -28,14 +28,15 @@ def resampled(values: Sequence[Values], samples: int, seed: int) -> Values:
     stacked = np.column_stack(values)
     customers = len(stacked)
     there = ~np.isnan(stacked)
-    both = np.hstack([np.where(there, stacked, 0.0), there.astype(np.float64)])
+    both = np.vstack([np.where(there, stacked, 0.0).T, there.T.astype(np.float64)])
     chance = np.random.default_rng(seed)
     means = []
     for size in _pieces(samples, max(1, AT_ONCE // customers)):
         drawn = chance.integers(customers, size=(size, customers))
         drawn += customers * np.arange(size)[:, None]
         times = np.bincount(drawn.ravel(), minlength=size * customers).reshape(size, customers)
-        sums, counts = np.hsplit(times.astype(np.float64) @ both, 2)
+        # Not a matrix product: a BLAS adds in another order where there are other numbers of rows.
+        sums, counts = np.hsplit(np.einsum("sc,kc->sk", times.astype(np.float64), both), 2)
         means.append(np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))
     found: Values = np.vstack(means)
     return found
