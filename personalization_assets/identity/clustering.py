@@ -128,7 +128,9 @@ def _cut_large(pairs: Pairs, labels: Ints, settings: IdentitySettings) -> Ints:
         large = sizes[labels] > settings.max_component_size
         if not large.any():
             break
-        keep = pairs.edge & ((pairs.value >= least) | ~large[pairs.left])
+        # What one cut has parted stays apart, or a large neighbour would grow back over it.
+        inside = labels[pairs.left] == labels[pairs.right]
+        keep = pairs.edge & inside & ((pairs.value >= least) | ~large[pairs.left])
         labels = components(pairs.left[keep], pairs.right[keep], len(labels))
     return labels
 

@@ -221,7 +221,8 @@ def households(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> N
         large = np.bincount(labels, minlength=1)[labels] > settings.max_household_size
         if not large.any():
             break
-        keep = (p >= least) | ~large[left]
+        # What one cut has parted stays apart, or a large neighbour would grow back over it.
+        keep = (labels[left] == labels[right]) & ((p >= least) | ~large[left])
         labels = components(left[keep], right[keep], size)
     put(work, "household_of", {"cluster": np.arange(size), "label": labels})
     work.execute(

@@ -1,9 +1,21 @@
 """Correlation clustering and its guards on hand-made evidence."""
 
+import duckdb
 import numpy as np
+import polars as pl
+import pytest
 
-from personalization_assets.identity.clustering import ACCOUNT, DECISION, Pairs, cluster, evidence
+from personalization_assets.identity.clustering import (
+    ACCOUNT,
+    DECISION,
+    Pairs,
+    _cut_large,
+    cluster,
+    components,
+    evidence,
+)
 from personalization_assets.identity.evaluation import evaluate
+from personalization_assets.identity.linking import households
 from personalization_assets.identity.settings import IdentitySettings
 
 
@@ -77,3 +89,48 @@ def test_evaluation_counts_pairs_after_closure() -> None:
     assert scores["pair_recall"] == 0.5
     assert scores["b_cubed_precision"] == round((4 / 3 + 1 / 3 + 1) / 4, 6)
     assert evaluate(links, truth.head(0)).is_empty()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_cut_has_parted_does_not_grow_back(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    settings = IdentitySettings(max_component_size=6)
+    size, count = 60, 90
+    ends = draw.integers(0, size, (count, 2))
+    ends = ends[ends[:, 0] != ends[:, 1]]
+    left, right = ends.min(axis=1), ends.max(axis=1)
+    value = draw.choice([0.5, 1.0, 3.0, 5.0, 7.0, 9.0, 15.0], len(ends))
+    pairs = Pairs(left, right, value, value > 0)
+    labels = _cut_large(pairs, components(left, right, size), settings)
+    inside = labels[left] == labels[right]
+    for label in np.flatnonzero(np.bincount(labels) > settings.max_component_size):
+        # What is too large still holds by the strongest evidence alone.
+        of = inside & (labels[left] == label) & (value >= min(ACCOUNT / 2, 15.0))
+        whole = components(left[of], right[of], size)
+        assert len(set(whole[labels == label])) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_household_is_larger_than_the_limit(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    settings = IdentitySettings(max_household_size=4)
+    size = 40
+    with duckdb.connect() as work:
+        ends = [sorted(draw.choice(size, 2, replace=False).tolist()) for _ in range(50)]
+        pairs = {(a, b): float(draw.choice([0.7, 0.85, 0.97, 0.9999])) for a, b in ends}
+        rows = pl.DataFrame(
+            [(a, b, p) for (a, b), p in pairs.items()], schema=["l", "r", "p_home"], orient="row"
+        )
+        work.register("rows", rows.to_arrow())
+        work.execute("CREATE TABLE pair AS SELECT l::BIGINT l, r::BIGINT r, p_home FROM rows")
+        work.execute(f"CREATE TABLE numbered AS SELECT i AS rid FROM range({size}) t(i)")
+        work.execute("CREATE TABLE cluster_of AS SELECT rid, rid AS cluster FROM numbered")
+        work.execute(
+            "CREATE TABLE carried AS SELECT rid AS cluster, 'c_' || lpad(rid::VARCHAR, 4, '0')"
+            " AS customer_id FROM numbered"
+        )
+        households(work, settings)
+        largest = work.execute(
+            "SELECT max(n) FROM (SELECT count(*) AS n FROM households GROUP BY household_id)"
+        ).fetchall()[0][0]
+    assert largest <= settings.max_household_size
