@@ -15,7 +15,7 @@ def profile() -> None:
 @click.option("--warehouse", type=click.Path(path_type=Path), help="DuckDB file to read")
 @click.pass_obj
 def maturity(settings_file: Path | None, top: int, warehouse: Path | None) -> None:
-    """Rank the data points whose repair would reach most customers in most campaigns."""
+    """Rank the data points whose repair would reach most customers, campaigns and models."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -29,18 +29,19 @@ def maturity(settings_file: Path | None, top: int, warehouse: Path | None) -> No
         if not exists(con, "profiles.maturity"):
             raise UserError("There is no profiles.maturity yet: run `personalize run` first.")
         rows = con.execute(
-            "SELECT rank, data_point, stage, score, customers_to_reach, campaigns, advice"
+            "SELECT rank, data_point, stage, score, customers_to_reach,"
+            " list_concat(campaigns, models), advice"
             " FROM profiles.maturity WHERE rank <= ? ORDER BY rank",
             [top],
         ).fetchall()
     table = Table(title="What to fix next", title_justify="left", box=None)
     for name in ("rank", "data point", "stage", "score", "customers"):
         table.add_column(name, justify="left" if name in ("data point", "stage") else "right")
-    table.add_column("campaigns that use it")
+    table.add_column("used by")
     table.add_column("what to do")
-    for rank, point, stage, score, customers, campaigns, advice in rows:
+    for rank, point, stage, score, customers, users, advice in rows:
         table.add_row(
             str(rank), point, stage, f"{score:.2f}", f"{customers:,}",
-            escape(", ".join(campaigns)), escape(advice),
+            escape(", ".join(users)), escape(advice),
         )  # fmt: skip
-    wide_console().print(table if rows else "No fix would reach anybody in a campaign.")
+    wide_console().print(table if rows else "No fix would reach anybody.")

@@ -153,13 +153,16 @@ class Maturity(pa.DataFrameModel):
     campaigns: pl.List(pl.String) = pa.Field(  # type: ignore[valid-type]
         description="Campaigns whose audience or templates use it"
     )
+    models: pl.List(pl.String) = pa.Field(  # type: ignore[valid-type]
+        description="Models that read it: product lists, imputation"
+    )
     customers_to_reach: int = pa.Field(
         ge=0,
         description="Customers whom a fix would help: reachable, without it or with a wrong one",
         metadata={"unit": "count"},
     )
     gain: float = pa.Field(
-        ge=0, description="customers_to_reach as a share of all customers, times its campaigns"
+        ge=0, description="customers_to_reach as a share of all customers, times what uses it"
     )
     rank: int = pa.Field(
         ge=1, nullable=True, description="What to fix next, 1 first; empty where nothing is gained"

@@ -72,6 +72,37 @@ ALLOWED: dict[str, str] = {
 }
 """The consent that a data point's use needs; for all others it is personalisation."""
 
+MODELS: dict[str, tuple[str, ...]] = {
+    "product lists": (
+        "stated_categories",
+        "favourite_category",
+        "top_brand",
+        "country",
+        "region",
+        "consent_personalisation",
+    ),
+    "imputation": (
+        "given_name",
+        "email",
+        "birth_date",
+        "country",
+        "region",
+        "language",
+        "loyalty_tier",
+        "loyalty_since",
+        "device_type",
+        "best_hour_web",
+        "engagement_level",
+        "orders",
+        "average_order_base",
+        "categories_bought",
+        "favourite_category",
+        "consent_personalisation",
+    ),
+}
+"""What the models read of a profile: the lists of products (who is without history gets what people
+of the same taste or place buy), and `dbt_like_sql/profiles/imputation_signals.sql`."""
+
 VALID: dict[str, str] = {
     "given_name": r"regexp_matches(given_name, '^[^0-9]*\p{L}[^0-9]*$')",
     "family_name": r"regexp_matches(family_name, '^[^0-9]*\p{L}[^0-9]*$')",
@@ -149,6 +180,7 @@ def measure(
         uniqueness = distinct / known_count if distinct is not None and known_count else None
         consent = allowed / known_count if known_count else None
         campaigns = uses.get(name, [])
+        models = [model for model, read in MODELS.items() if name in read]
         shares = {
             "coverage": coverage,
             "validity": validity,
@@ -171,8 +203,9 @@ def measure(
                 "consent": consent,
                 "score": score_of(shares, settings),
                 "campaigns": campaigns,
+                "models": models,
                 "customers_to_reach": to_fix,
-                "gain": to_fix / customers * len(campaigns) if customers else 0.0,
+                "gain": to_fix / customers * (len(campaigns) + len(models)) if customers else 0.0,
             }
         )
     frame = pl.DataFrame(
@@ -189,6 +222,7 @@ def measure(
             "consent": pl.Float64,
             "score": pl.Float64,
             "campaigns": pl.List(pl.String),
+            "models": pl.List(pl.String),
             "customers_to_reach": pl.Int64,
             "gain": pl.Float64,
         },

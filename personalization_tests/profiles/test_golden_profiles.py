@@ -15,7 +15,7 @@ from personalization_assets.profiles.checks import (
     customers_missing,
 )
 from personalization_assets.profiles.contracts import Maturity
-from personalization_assets.profiles.maturity import measure, parts_of, stage_of
+from personalization_assets.profiles.maturity import MODELS, measure, parts_of, stage_of
 from personalization_assets.profiles.settings import ProfilesSettings
 from personalization_assets.warehouse import content_hash
 
@@ -258,4 +258,7 @@ def test_what_to_fix_next_is_ranked_by_customers_and_campaigns(shop: Shop, tmp_p
     )
     assert rows["city"]["rank"] < rows["loyalty_tier"]["rank"]
     assert rows["phone"]["rank"] is rows["orders"]["rank"] is None
+    assert (rows["city"]["models"], rows["language"]["models"]) == ([], ["imputation"])
+    assert rows["language"]["rank"]  # no campaign, but a model
+    assert {name for read in MODELS.values() for name in read} <= set(rows)
     assert all(0 <= r["score"] <= 1 for r in rows.values())
