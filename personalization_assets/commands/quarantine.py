@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from personalization_assets.commands.shared import load, say
 from personalization_assets.commands.wide import wide_console
 from personalization_assets.errors import UserError
 
 if TYPE_CHECKING:
-    from personalization_assets.settings import Settings
     from personalization_assets.standardized.choosing import Choice
     from personalization_assets.standardized.deciding import Desk
     from personalization_assets.standardized.replay import Command, Outcome
@@ -67,12 +67,12 @@ def list_(
     from personalization_assets.warehouse import reading
 
     choice = _chosen(asked, status)
-    with reading(_load(file, warehouse).warehouse_file) as con:
+    with reading(load(file, warehouse).warehouse_file) as con:
         require(con, choice)
         found = counts(con, choice)
     console = wide_console()
     if found.is_empty():
-        _say(console, "No such row is in quarantine.")
+        say(console, "No such row is in quarantine.")
         return
     grid = _grid("table", "source", "reason", "status", "rows", "since", "batch", "file")
     for row in found.head(limit).to_dicts():
@@ -88,7 +88,7 @@ def list_(
         )
     console.print(grid)
     if found.height > limit:
-        _say(console, f"and {found.height - limit:,} more lines; --limit shows them.")
+        say(console, f"and {found.height - limit:,} more lines; --limit shows them.")
 
 
 @quarantine.command()
@@ -112,7 +112,7 @@ def show(
     from personalization_assets.standardized.in_force import contracts_in_force
     from personalization_assets.warehouse import reading
 
-    settings = _load(file, warehouse)
+    settings = load(file, warehouse)
     contracts = contracts_in_force(settings.standardized)
     choice = _chosen(asked, status or ("waiting",))
     with reading(settings.warehouse_file) as con:
@@ -122,13 +122,13 @@ def show(
     console = wide_console()
     if out:
         changed = export(rows, contracts, out)
-        _say(console, f"Written: {rows.height:,} of {total:,} rows to {out}.")
+        say(console, f"Written: {rows.height:,} of {total:,} rows to {out}.")
         if changed:
-            _say(console, "Cells that a spreadsheet would run as a formula begin with a '.")
+            say(console, "Cells that a spreadsheet would run as a formula begin with a '.")
         return
     for row in rows.to_dicts():
         _print_row(row, contracts, console)
-    _say(console, f"{rows.height:,} of {total:,} rows.")
+    say(console, f"{rows.height:,} of {total:,} rows.")
 
 
 @quarantine.command()
@@ -162,7 +162,7 @@ def replay(file: Path | None, /, **asked: Any) -> None:
     with _desk(file, asked, "replay") as (desk, command):
         rows = _waiting(desk, asked)
         if rows.is_empty():
-            _say(Console(), "No such row waits.")
+            say(Console(), "No such row waits.")
             return
         outcomes = judge_again(desk.run, desk.config, desk.contracts, rows, command)
     _print_outcomes(outcomes)
@@ -176,12 +176,12 @@ def decisions(file: Path | None, /, every: bool) -> None:
     from personalization_assets.standardized.decisions import FILE as NAME
     from personalization_assets.standardized.decisions import read_decisions
 
-    frame = read_decisions(_load(file, None).data_dir / NAME)
+    frame = read_decisions(load(file, None).data_dir / NAME)
     if not every:
         frame = frame.filter("binds")
     console = wide_console()
     if frame.is_empty():
-        _say(console, "Nobody has decided anything about rows in quarantine.")
+        say(console, "Nobody has decided anything about rows in quarantine.")
         return
     grid = _grid("decision", "table", "source", "rules", "author", "at", "reason", "")
     for row in frame.to_dicts():
@@ -210,7 +210,7 @@ def withdraw(file: Path | None, /, decision_id: str, **asked: Any) -> None:
     with _desk(file, asked, "withdraw") as (desk, command):
         require(desk.run.con, Choice())
         count, outcomes = take_back(desk, decision_id, command)
-    _say(Console(), f"Withdrawn: {_decisions(count)}.")
+    say(Console(), f"Withdrawn: {_decisions(count)}.")
     _print_outcomes(outcomes)
 
 
@@ -229,8 +229,8 @@ def _decide(file: Path | None, kind: str, why: str | None, asked: dict[str, Any]
         ids, outcomes = decide(desk, kind, rows, command, why)  # type: ignore[arg-type]
     console = Console()
     stem = ids[0].split(".")[0]
-    _say(console, f"{_rows(rows.height)}, {_decisions(len(ids))}, in quarantine_decisions.csv.")
-    _say(console, f"To undo it: [bold]personalize quarantine withdraw {stem}[/bold]")
+    say(console, f"{_rows(rows.height)}, {_decisions(len(ids))}, in quarantine_decisions.csv.")
+    say(console, f"To undo it: [bold]personalize quarantine withdraw {stem}[/bold]")
     _print_outcomes(outcomes)
 
 
@@ -258,7 +258,7 @@ def _desk(
     from personalization_assets.standardized.replay import Command
     from personalization_assets.tables import Run, parse_as_of
 
-    settings = _load(file, asked["warehouse"], sources_yaml=asked["sources"])
+    settings = load(file, asked["warehouse"], sources_yaml=asked["sources"])
     if not settings.warehouse_file.exists():
         raise UserError(
             f"There is no warehouse at {settings.warehouse_file}: run `personalize run` first."
@@ -291,12 +291,6 @@ def _chosen(asked: dict[str, Any], statuses: Sequence[str]) -> "Choice":
         tuple(statuses),
         asked["row"],
     )
-
-
-def _load(file: Path | None, warehouse: Path | None, **more: Any) -> "Settings":
-    from personalization_assets.settings import load_settings
-
-    return load_settings(file, warehouse=warehouse, **more)
 
 
 def _print_row(row: dict[str, Any], contracts: Any, console: Console) -> None:
@@ -339,9 +333,9 @@ def _print_outcomes(outcomes: Sequence["Outcome"]) -> None:
     for o in outcomes:
         moved = f", {o.displaced:,} went out of the table" if o.displaced else ""
         said = f"{o.admitted:,} admitted, {o.waiting:,} of them wait{moved}"
-        _say(console, f"{o.table}: {_rows(o.judged)} judged, {said}.")
+        say(console, f"{o.table}: {_rows(o.judged)} judged, {said}.")
     if any(o.admitted or o.displaced or o.discarded for o in outcomes):
-        _say(
+        say(
             console,
             "Tables made of these are from before: [bold]personalize run[/bold], or materialize "
             "what is downstream.",
@@ -362,7 +356,3 @@ def _grid(*columns: str) -> Table:
         figures = name in ("rows", "waited", "admitted", "discarded", "wait now")
         grid.add_column(name, justify="right" if figures else "left", overflow="fold")
     return grid
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(Text.from_markup(text), highlight=False, soft_wrap=True)

@@ -4,13 +4,14 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from personalization_assets.commands.shared import load, say
 from personalization_assets.commands.wide import wide_console
 from personalization_assets.errors import UserError
 
@@ -49,7 +50,7 @@ def versions(file: Path | None, warehouse: Path | None, limit: int) -> None:
     """List the versions of the recommender, and which one makes the lists."""
     from personalization_assets.recommendations.promotions import promoted_version, read_promotions
 
-    settings = _load(file, warehouse)
+    settings = load(file, warehouse)
     history, kept = _read(settings)
     promoted = promoted_version(read_promotions(_promotions_file(settings)))
     console = wide_console()
@@ -57,15 +58,15 @@ def versions(file: Path | None, warehouse: Path | None, limit: int) -> None:
     current = history.models.filter("is_current")["model_version"].to_list()
     if promoted and promoted not in current:
         if promoted in kept:
-            _say(console, f"{_called(history, promoted)} is promoted: the next run obeys.")
+            say(console, f"{_called(history, promoted)} is promoted: the next run obeys.")
         else:
-            _say(
+            say(
                 console,
                 f"{promoted} is promoted, but it is not kept: `personalize recommend unpin` tidies "
                 "that up.",
             )
     if not current:
-        _say(console, "No version is current: lists show best sellers.")
+        say(console, "No version is current: lists show best sellers.")
 
 
 @click.command()
@@ -89,7 +90,7 @@ def promote(
     from personalization_assets.kept_by_hand import os_user
     from personalization_assets.recommendations import promotions
 
-    settings = _load(file, warehouse, sources_yaml=sources)
+    settings = load(file, warehouse, sources_yaml=sources)
     history, kept = _read(settings)
     version = _version(history, which)
     if version not in kept:
@@ -102,11 +103,11 @@ def promote(
     path = _promotions_file(settings)
     console = Console()
     if promotions.promoted_version(promotions.read_promotions(path)) == version:
-        _say(console, f"{_called(history, version)} is promoted already.")
+        say(console, f"{_called(history, version)} is promoted already.")
     else:
         name = promotions.promote(path, version, author or os_user(), reason)
-        _say(console, f"{_called(history, version)} is promoted: {name} in {path}.")
-        _say(console, "It holds until it is withdrawn: [bold]personalize recommend unpin[/bold]")
+        say(console, f"{_called(history, version)} is promoted: {name} in {path}.")
+        say(console, "It holds until it is withdrawn: [bold]personalize recommend unpin[/bold]")
     _follow(settings, now, as_of, console)
 
 
@@ -124,10 +125,10 @@ def unpin(
     """Withdraw the promotion that holds: the newest version that the gate let through follows."""
     from personalization_assets.recommendations.promotions import withdraw
 
-    settings = _load(file, warehouse, sources_yaml=sources)
+    settings = load(file, warehouse, sources_yaml=sources)
     version = withdraw(_promotions_file(settings))
     console = Console()
-    _say(console, f"Version {version} is promoted no longer.")
+    say(console, f"Version {version} is promoted no longer.")
     _follow(settings, now, as_of, console)
 
 
@@ -139,7 +140,7 @@ def report(file: Path | None, warehouse: Path | None, out: Path | None) -> None:
     """Write a page of plots: versions, candidates, segments, trials, verdicts."""
     from personalization_assets.recommendations.evaluation_page import page
 
-    settings = _load(file, warehouse)
+    settings = load(file, warehouse)
     history, _ = _read(settings)
     target = out or settings.exports_dir / "recommender.html"
     try:
@@ -147,7 +148,7 @@ def report(file: Path | None, warehouse: Path | None, out: Path | None) -> None:
         target.write_text(page(history), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{target} cannot be written: {error.strerror}.") from None
-    _say(Console(), f"To read: [bold]{target}[/bold]")
+    say(Console(), f"To read: [bold]{target}[/bold]")
 
 
 def _print_versions(
@@ -181,13 +182,7 @@ def _print_versions(
         )
     console.print(grid)
     if history.models.height > limit:
-        _say(console, f"and {history.models.height - limit:,} older; --limit shows them.")
-
-
-def _load(file: Path | None, warehouse: Path | None, **more: Any) -> "Settings":
-    from personalization_assets.settings import load_settings
-
-    return load_settings(file, warehouse=warehouse, **more)
+        say(console, f"and {history.models.height - limit:,} older; --limit shows them.")
 
 
 def _promotions_file(settings: "Settings") -> Path:
@@ -238,17 +233,13 @@ def _figure(value: float | None) -> str:
 def _follow(settings: "Settings", now: bool, as_of: str | None, console: Console) -> None:
     """Run what follows, or say how."""
     if not now:
-        _say(console, f"The next run obeys; at once: personalize run --select '{AFFECTED}'")
+        say(console, f"The next run obeys; at once: personalize run --select '{AFFECTED}'")
         return
     from personalization_assets.commands.run import run_all
     from personalization_assets.tables import parse_as_of
 
     ok = run_all(settings, console, parse_as_of(as_of) if as_of else None, [AFFECTED])
     sys.exit(0 if ok else 1)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(Text.from_markup(text), highlight=False, soft_wrap=True)
 
 
 COMMANDS: tuple[click.Command, ...] = (versions, promote, unpin, report)

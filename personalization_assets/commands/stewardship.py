@@ -4,12 +4,12 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.text import Text
 
+from personalization_assets.commands.shared import load, say
 from personalization_assets.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,12 +51,6 @@ def _obeyed(command: Command) -> Command:
     return functools.reduce(lambda f, option: option(f), reversed(options), command)
 
 
-def _load(file: Path | None, warehouse: Path | None, **more: Any) -> "Settings":
-    from personalization_assets.settings import load_settings
-
-    return load_settings(file, warehouse=warehouse, **more)
-
-
 def _decisions_file(settings: "Settings") -> Path:
     from personalization_assets.identity.stewardship.decision_log import FILE as NAME
 
@@ -88,7 +82,7 @@ def explain(
 
     if len(what) > 2:
         raise UserError("Name two records, or one record, or one customer; more were given.")
-    settings = _load(file, warehouse)
+    settings = load(file, warehouse)
     threshold = settings.identity.match_threshold
     console = Console()
     if len(what) == 2:
@@ -105,7 +99,7 @@ def explain(
     if not table:
         target = out or settings.exports_dir / "evidence" / name
         pages.write_page(text, target)
-        _say(console, f"The same with a chart: [bold]{target}[/bold]")
+        say(console, f"The same with a chart: [bold]{target}[/bold]")
 
 
 @click.command()
@@ -138,7 +132,7 @@ def review(
     from personalization_assets.kept_by_hand import os_user
     from personalization_assets.warehouse import reading
 
-    settings = _load(file, warehouse)
+    settings = load(file, warehouse)
     console = Console()
 
     def read() -> Queue:
@@ -152,7 +146,7 @@ def review(
             print_queue(left, decided, console)
         if export:
             write_page(export_page(left, settings.identity.match_threshold), export)
-            _say(console, f"To read: [bold]{export}[/bold]")
+            say(console, f"To read: [bold]{export}[/bold]")
         return
     from personalization_assets.commands.review_server import serve
 
@@ -184,7 +178,7 @@ def decide(
     from personalization_assets.identity.stewardship.evidence import read_records, require_identity
     from personalization_assets.warehouse import reading
 
-    settings = _load(file, warehouse, sources_yaml=sources)
+    settings = load(file, warehouse, sources_yaml=sources)
     pair = sorted([_key(one), _key(other)])
     if pair[0] == pair[1]:
         raise UserError("A and B are the same record: name two.")
@@ -193,7 +187,7 @@ def decide(
         read_records(con, pair)
     before = standing(_decisions_file(settings)).get((pair[0], pair[1]))
     if before and before["verdict"] == verdict:
-        _say(Console(), f"That is decided already, by decision {before['decision_id']}.")
+        say(Console(), f"That is decided already, by decision {before['decision_id']}.")
         return
     rows = ((pair[0], pair[1], "same" if verdict == "same" else "different"),)
     _record(settings, Verdicts("decision", rows), author, reason)  # type: ignore[arg-type]
@@ -210,12 +204,12 @@ def decisions(file: Path | None, every: bool) -> None:
     from personalization_assets.commands.evidence_tables import print_decisions
     from personalization_assets.identity.decisions import read_decisions
 
-    settings = _load(file, None)
+    settings = load(file, None)
     frame = read_decisions(_decisions_file(settings))
     if not every:
         frame = frame.filter(pl.col("withdrawn_at").is_null())
     if frame.is_empty():
-        _say(Console(), "Nobody has decided anything that binds the next run.")
+        say(Console(), "Nobody has decided anything that binds the next run.")
     else:
         print_decisions(frame, Console())
 
@@ -236,9 +230,9 @@ def withdraw(
     """Withdraw a decision, or a whole merge or split by the part of its ids before the dot."""
     from personalization_assets.identity.stewardship.decision_log import withdraw as take_back
 
-    settings = _load(file, warehouse, sources_yaml=sources)
+    settings = load(file, warehouse, sources_yaml=sources)
     gone = take_back(_decisions_file(settings), decision_id)
-    _say(Console(), f"Withdrawn: {_decisions(len(gone))}.")
+    say(Console(), f"Withdrawn: {_decisions(len(gone))}.")
     _follow(settings, now, as_of)
 
 
@@ -266,7 +260,7 @@ def merge(
     from personalization_assets.identity.stewardship.evidence import require_identity
     from personalization_assets.warehouse import reading
 
-    settings = _load(file, warehouse, sources_yaml=sources)
+    settings = load(file, warehouse, sources_yaml=sources)
     with reading(settings.warehouse_file) as con:
         require_identity(con)
         ids = [regrouping.customer_now(con, c) for c in (customer_a, customer_b)]
@@ -307,7 +301,7 @@ def split(
     from personalization_assets.identity.stewardship.evidence import require_identity
     from personalization_assets.warehouse import reading
 
-    settings = _load(file, warehouse, sources_yaml=sources)
+    settings = load(file, warehouse, sources_yaml=sources)
     with reading(settings.warehouse_file) as con:
         require_identity(con)
         mine = regrouping.records_of(con, regrouping.customer_now(con, customer))
@@ -327,8 +321,8 @@ def _record(
 
     path = _decisions_file(settings)
     ids = record(path, verdicts, author or os_user(), reason)
-    _say(Console(), f"Written: {_decisions(len(ids))} to {path}.")
-    _say(Console(), f"To undo it: [bold]personalize identity withdraw {group_of(ids[0])}[/bold]")
+    say(Console(), f"Written: {_decisions(len(ids))} to {path}.")
+    say(Console(), f"To undo it: [bold]personalize identity withdraw {group_of(ids[0])}[/bold]")
 
 
 def _decisions(count: int) -> str:
@@ -339,17 +333,13 @@ def _follow(settings: "Settings", now: bool, as_of: str | None) -> None:
     """Run what follows from a decision, or say how."""
     console = Console()
     if not now:
-        _say(console, f"The next run obeys; at once: personalize run --select '{AFFECTED}'")
+        say(console, f"The next run obeys; at once: personalize run --select '{AFFECTED}'")
         return
     from personalization_assets.commands.run import run_all
     from personalization_assets.tables import parse_as_of
 
     ok = run_all(settings, console, parse_as_of(as_of) if as_of else None, [AFFECTED])
     sys.exit(0 if ok else 1)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(Text.from_markup(text), highlight=False, soft_wrap=True)
 
 
 COMMANDS: tuple[click.Command, ...] = (
