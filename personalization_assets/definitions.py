@@ -92,10 +92,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     )
 
 
-def contracts_of(settings: Settings, *, as_written: bool = False) -> dict[str, Contract]:
+def contracts_of(settings: Settings) -> dict[str, Contract]:
     """`room.table` -> contract of every table that has one, in the order of their names.
 
-    Those of the standardized tables with the user's settings applied, unless `as_written`.
+    Those of the standardized tables with the user's settings applied.
 
     Raises:
         UserError: as `build_definitions`.
@@ -103,8 +103,7 @@ def contracts_of(settings: Settings, *, as_written: bool = False) -> dict[str, C
     keys = build_definitions(settings).resolve_asset_graph().materializable_asset_keys
     found = {m.contract.name: m.contract for m in read_sql_models(settings.sql_models)}
     found |= {c.name: c for c in (contract_of(model) for model in models())}
-    if not as_written:
-        found |= {c.name: c for c in contracts_in_force(settings.standardized).values()}
+    found |= {c.name: c for c in contracts_in_force(settings.standardized).values()}
     return {name: found[name] for name in sorted(".".join(k.path) for k in keys) if name in found}
 
 

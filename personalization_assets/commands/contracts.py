@@ -52,8 +52,11 @@ def list_(file: Path | None) -> None:
 @click.pass_obj
 def show(file: Path | None, table: str) -> None:
     """Show a table's columns and rules: what they ask, what may be changed, what a break costs."""
+    from personalization_assets.contracts import contract_of
+
     contract = _contract(file, table)
-    written = _contracts(file, as_written=True)[contract.name]
+    # Only contracts that are written in Python can be changed by the settings.
+    written = contract_of(contract.model) if contract.model else contract
     console = wide_console()
     console.print(Text(f"{contract.name}, version {contract.version}", style="bold"))
     console.print(Text(f"{contract.description} {contract.grain.capitalize()}."))
@@ -160,11 +163,11 @@ def _contract(file: Path | None, table: str) -> "Contract":
     raise UserError(f"{table} is no table with a contract: {hint}?")
 
 
-def _contracts(file: Path | None, *, as_written: bool = False) -> dict[str, "Contract"]:
+def _contracts(file: Path | None) -> dict[str, "Contract"]:
     from personalization_assets.definitions import contracts_of
     from personalization_assets.settings import load_settings
 
-    return contracts_of(load_settings(file), as_written=as_written)
+    return contracts_of(load_settings(file))
 
 
 def _columns(contract: "Contract") -> Table:

@@ -79,16 +79,11 @@ class RecordValidator:
         reasons: list[str] = []
         flags: list[str] = []
         for name, read in self._readers:
-            value = record[name] if name in record else given.get(name)
-            if value is not None:
-                try:
-                    value = read(value)
-                except ValueError:
-                    value = None
-                    rule = f"{name}.type"
-                    warns = self._severities.get(rule) == "warning"
-                    (flags if warns else reasons).append(rule)
-            values[name] = value
+            values[name], failed = _read(read, name, record, given)
+            if failed:
+                rule = f"{name}.type"
+                warns = self._severities.get(rule) == "warning"
+                (flags if warns else reasons).append(rule)
         if self._has_flags and values["_flags"] is None:
             values["_flags"] = []
         for rule, fatal, keeps in self._rules:
@@ -115,18 +110,25 @@ def read_records(
         read = reader_of(dtype)
         values: list[Any] = []
         for number, record in enumerate(records):
-            value = record[name] if name in record else given.get(name)
-            if value is not None:
-                try:
-                    value = read(value)
-                except ValueError:
-                    value = None
-                    failed[number].append(name)
+            value, unreadable = _read(read, name, record, given)
+            if unreadable:
+                failed[number].append(name)
             values.append([] if value is None and name == "_flags" else value)
         columns[name] = pl.Series(name, values, dtype=dtype)
     return pl.DataFrame(columns).with_columns(
         pl.Series(FAILED_CASTS, failed, dtype=pl.List(pl.String))
     )
+
+
+def _read(read: Reader, name: str, record: Record, given: Record) -> tuple[Any, bool]:
+    """The value of a column, and whether what stands there could not be read."""
+    value = record[name] if name in record else given.get(name)
+    if value is None:
+        return None, False
+    try:
+        return read(value), False
+    except ValueError:
+        return None, True
 
 
 def reader_of(dtype: pl.DataType) -> Reader:
