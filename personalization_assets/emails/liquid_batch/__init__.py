@@ -35,6 +35,7 @@ from personalization_assets.emails.liquid_batch.environment import (
     Limits,
 )
 from personalization_assets.emails.liquid_batch.report import LoopReport, Report
+from personalization_assets.emails.liquid_batch.scope import Where, line_of
 from personalization_assets.emails.liquid_batch.template import (
     RESULT,
     CompiledTemplate,
@@ -47,14 +48,16 @@ def compile(  # the name is that of `re.compile`
     template: BoundTemplate,
     contract: Mapping[str, pa.DataType] | None = None,
     constants: Mapping[str, Any] | None = None,
+    where: Where = line_of,
 ) -> CompiledTemplate:
     """Compile a parsed template.
 
     `contract` gives the Arrow type of each column (root) that rows have; without one, rows are
     mappings of anything and go to `CompiledTemplate.render_rows`. `constants` are roots that are
-    the same in every row; a root may have constant fields and columns beside them.
+    the same in every row; a root may have constant fields and columns beside them. `where` says for
+    reports and errors where a template's text is written, if it was made of other files.
     """
-    return CompiledTemplate(template, contract, constants or {})
+    return CompiledTemplate(template, contract, constants or {}, where)
 
 
 __all__ = [
@@ -69,5 +72,6 @@ __all__ = [
     "Rendered",
     "Report",
     "TooSlowError",
+    "Where",
     "compile",
 ]

@@ -23,7 +23,7 @@ from personalization_assets.emails.liquid_batch.jumps import Jump
 from personalization_assets.emails.liquid_batch.names import LOOP_PROPERTIES
 from personalization_assets.emails.liquid_batch.report import LoopReport
 from personalization_assets.emails.liquid_batch.runtime import chosen, item_key, items
-from personalization_assets.emails.liquid_batch.scope import Frame, Loop, Uses, Value, line_of
+from personalization_assets.emails.liquid_batch.scope import Frame, Loop, Uses, Value
 from personalization_assets.emails.liquid_batch.survey import loop_key, survey
 from personalization_assets.emails.liquid_batch.unsupported import UnsupportedError
 
@@ -133,7 +133,7 @@ def _turns(
         parts += [length, *outer_lengths]
     report = LoopReport(
         nodes.partials[-1],
-        line_of(node.token),
+        names.place(node.token),
         str(e),
         tuple(dict.fromkeys(uses.obstacles)),
         tuple(uses.columns.values()),

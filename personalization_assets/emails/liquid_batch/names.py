@@ -15,7 +15,7 @@ from personalization_assets.emails.liquid_batch.scope import (
     Scope,
     Uses,
     Value,
-    line_of,
+    Where,
 )
 from personalization_assets.emails.liquid_batch.unsupported import UnsupportedError
 
@@ -41,13 +41,17 @@ class Names:
     """
 
     def __init__(
-        self, code: Code, contract: Mapping[str, pa.DataType] | None, constants: Mapping[str, Any]
+        self,
+        code: Code,
+        contract: Mapping[str, pa.DataType] | None,
+        constants: Mapping[str, Any],
+        where: Where,
     ) -> None:
         self.code = code
         self.columns: dict[tuple[str, ...], str] = {}
         self.scopes: list[Scope] = []
         self.recorders: list[tuple[Uses, int, int, int]] = []
-        self._contract, self._constants = contract, constants
+        self._contract, self._constants, self._where = contract, constants, where
         self._blocks: list[tuple[dict[Key, Value], set[str]]] = [({}, set())]
 
     # --- where we are ----------------------------------------------------------------------------
@@ -124,10 +128,14 @@ class Names:
         """Whether a local was set on every way to this place, within the blocks from `since`."""
         return any(variable in names for _, names in self._blocks[since:])
 
+    def place(self, token: Any) -> str:
+        """Where a token is written, in words."""
+        return self._where(token.source, token.start_index)
+
     def obstacle(self, why: str, token: Any) -> None:
         """Note for every loop around that its text can't be kept."""
         for uses, *_ in self.recorders:
-            uses.obstacles.append(f"{why} at line {line_of(token)}")
+            uses.obstacles.append(f"{why} at {self.place(token)}")
 
     # --- names -----------------------------------------------------------------------------------
 
@@ -212,7 +220,7 @@ class Names:
                 self._outside(uses, value, path, rest)
 
     def _outside(self, uses: Uses, value: Value, path: Path, rest: list[Any]) -> None:
-        what = f"{path} at line {line_of(path.token)}"
+        what = f"{path} at {self.place(path.token)}"
         if not rest and (value.is_text() or value.is_integer() or value.is_boolean()):
             uses.columns.setdefault(value.code, what)
         else:
@@ -223,7 +231,7 @@ class Names:
         for uses, scopes, _, blocks in self.recorders:
             if scopes == len(self.scopes) and not self.is_set(variable, blocks):
                 what = f"uses {path}, which is set outside of the loop,"
-                uses.obstacles.append(f"{what} at line {line_of(path.token)}")
+                uses.obstacles.append(f"{what} at {self.place(path.token)}")
         if self.is_set(variable):
             return Value(variable)
         beyond = self._beyond(root, path)
@@ -250,7 +258,7 @@ class Names:
             if loop.depth == uses.depth and rest:
                 uses.properties[rest[0]] = None
             elif loop.depth <= uses.depth:
-                uses.obstacles.append(f"uses {path} at line {line_of(path.token)}")
+                uses.obstacles.append(f"uses {path} at {self.place(path.token)}")
         if len(rest) == 1 and rest[0] == "name":
             return Value(self.code.constant(loop.label)), [], None
         if len(rest) != 1 or rest[0] not in LOOP_PROPERTIES:

@@ -56,7 +56,7 @@ from personalization_assets.emails.liquid_batch.runtime import (
     escape_text,
     writer,
 )
-from personalization_assets.emails.liquid_batch.scope import Frame, Scope, Value
+from personalization_assets.emails.liquid_batch.scope import Frame, Scope, Value, Where
 from personalization_assets.emails.liquid_batch.survey import Survey
 from personalization_assets.emails.liquid_batch.unsupported import UnsupportedError
 
@@ -72,10 +72,11 @@ class Nodes:
         template: BoundTemplate,
         contract: Mapping[str, pa.DataType] | None,
         constants: Mapping[str, Any],
+        where: Where,
     ) -> None:
         self.env = template.env
         self.code = Code()
-        self.names = Names(self.code, contract, constants)
+        self.names = Names(self.code, contract, constants, where)
         self.expressions = Expressions(template, self.code, self.names)
         self.loops: list[LoopReport] = []
         self.memos: list[tuple[Memo, LoopReport]] = []

@@ -8,7 +8,8 @@ class LoopReport:
     """A loop, and whether the text of its turns is kept for other rows with the same values."""
 
     template: str
-    line: int
+    place: str
+    """Where it is written: `line n` of the template, unless whoever compiled it knows better."""
     loop: str
     obstacles: tuple[str, ...]
     """Why no text is kept; empty if it is."""
@@ -23,7 +24,9 @@ class LoopReport:
         return bool(self.obstacles) and "is short" not in self.obstacles
 
     def __str__(self) -> str:
-        where = f"{self.template or 'template'} line {self.line}: for {self.loop}"
+        here = self.place.startswith("line ")
+        where = f"{self.template or 'template'} {self.place}" if here else self.place
+        where += f": for {self.loop}"
         if self.obstacles:
             return f"{where}: rendered anew for each row: {'; '.join(self.obstacles)}"
         also = f", and {', '.join(self.depends)}" if self.depends else ""

@@ -5,6 +5,7 @@ variables, then arguments of `render`, the batch's columns and constants, and co
 the same for every row, so that it is followed once, here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,9 @@ import pyarrow as pa
 
 from personalization_assets.emails.liquid_batch.columns import is_list
 from personalization_assets.emails.liquid_batch.survey import Survey
+
+Where = Callable[[str, int], str]
+"""Says in words where an offset into the text of a template or partial is written."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class Scope:
         return next((f.loop for f in reversed(self.frames) if f.loop), None)
 
 
-def line_of(token: Any) -> int:
-    """Line of a token in its template, from 1."""
-    source, index = token.source, token.start_index
-    return 1 if index < 0 else str(source).count("\n", 0, index) + 1
+def line_of(text: str, index: int) -> str:
+    """The line of an offset, from 1: where it is written, as far as the text itself can tell."""
+    number = text.count("\n", 0, max(index, 0)) + 1
+    return f"line {number}"

@@ -22,6 +22,7 @@ from personalization_assets.emails.liquid_batch.environment import AbortMail, Ba
 from personalization_assets.emails.liquid_batch.nodes import PIECES, Nodes
 from personalization_assets.emails.liquid_batch.report import LoopReport, Report
 from personalization_assets.emails.liquid_batch.runtime import LEARNING, NOTHING, Memo
+from personalization_assets.emails.liquid_batch.scope import Where, line_of
 from personalization_assets.emails.liquid_batch.survey import survey
 from personalization_assets.emails.liquid_batch.unsupported import UnsupportedError
 
@@ -70,12 +71,13 @@ class CompiledTemplate:
         template: BoundTemplate,
         contract: Mapping[str, pa.DataType] | None,
         constants: Mapping[str, Any],
+        where: Where = line_of,
     ) -> None:
         self.template, self.constants = template, constants
         self.report = Report()
         self.source = ""
         """The generated function, for whoever wants to read it."""
-        self._contract = contract
+        self._contract, self._where = contract, where
         self._dictionaries = Dictionaries()
         self._columns: list[tuple[str, ...]] = []
         self._memos: list[tuple[Memo, LoopReport]] = []
@@ -83,8 +85,9 @@ class CompiledTemplate:
         try:
             self._compile()
         except UnsupportedError as unknown:
-            where = f" at line {unknown.line}" if unknown.line else ""
-            self._give_up(f"{unknown.what}{where}")
+            token = unknown.token
+            at = f" at {where(token.source, token.start_index)}" if token is not None else ""
+            self._give_up(f"{unknown.what}{at}")
         except LiquidError as error:
             self._give_up(f"a partial is not Liquid: {error.message}")
         except (SyntaxError, RecursionError, MemoryError):
@@ -99,7 +102,7 @@ class CompiledTemplate:
         if env.mode != Mode.STRICT or env.undefined is not Undefined:
             raise UnsupportedError("an environment that is not strict")
         known = {**env.globals, **self.constants}
-        nodes = Nodes(self.template, self._contract, known)
+        nodes = Nodes(self.template, self._contract, known, self._where)
         code = nodes.code
         with (
             code.apart() as body,
@@ -203,7 +206,7 @@ class CompiledTemplate:
         except AbortMail as stop:
             return work.stop(row, "aborted", str(stop))
         except EXPECTED as error:
-            reason = described(error, self.template.name)
+            reason = described(error, self.template.name, self._where)
             self._count(reason)
             return work.stop(row, "error", reason)
         if cause is not None:
@@ -281,15 +284,13 @@ def _valid(text: bytes | None) -> bytes | None:
     )
 
 
-def described(error: Exception, template: str = "") -> str:
+def described(error: Exception, template: str = "", where: Where = line_of) -> str:
     """What failed and where, without any value of the row. `template` is the name of the template
     that was rendered; python-liquid only names partials."""
-    if isinstance(error, LiquidError):
-        try:
-            found = error.context()
-        except ValueError:
-            found = None
-        if found:
-            name = error.template_name or template or "the template"
-            return f"{type(error).__name__} in {name} line {found[0]}"
-    return type(error).__name__
+    token = error.token if isinstance(error, LiquidError) else None
+    if token is None or token.start_index < 0:
+        return type(error).__name__
+    place = where(token.source, token.start_index)
+    if where is line_of:
+        place = f"{getattr(error, 'template_name', None) or template or 'the template'} {place}"
+    return f"{type(error).__name__} in {place}"

@@ -2,13 +2,10 @@
 
 from typing import Any
 
-from personalization_assets.emails.liquid_batch.scope import line_of
-
 
 class UnsupportedError(Exception):
-    """A part of a template that the compiler does not know, and its line."""
+    """A part of a template that the compiler does not know, and its token if there is one."""
 
     def __init__(self, what: str, token: Any = None) -> None:
-        self.what = what
-        self.line = line_of(token) if token is not None else None
+        self.what, self.token = what, token
         super().__init__(what)

@@ -25,7 +25,7 @@ def compiled(source: str, typed: bool = True, **options: Any) -> CompiledTemplat
 def test_a_loop_that_uses_a_person_says_which_field_and_where() -> None:
     body = "\n{{ p.name }}\n{% if customer.tags contains p.name %}liked{% endif %}\n"
     loop = compiled("Hello\n{% for p in products %}" + body + "{% endfor %}").report.loops[0]
-    assert (loop.template, loop.line, loop.loop) == ("card", 2, "p in products")
+    assert (loop.template, loop.place, loop.loop) == ("card", "line 2", "p in products")
     assert loop.obstacles == ("uses customer.tags at line 4",)
     assert "rendered anew for each row: uses customer.tags at line 4" in str(loop)
 
