@@ -189,8 +189,8 @@ class MailRenderer:
     ) -> pa.RecordBatch:
         if part not in self._compiled:
             contract = {f.name: f.type for f in columns.batch.schema if f.name not in ROW_FIELDS}
-            parsed = getattr(self.templates, part)
-            self._compiled[part] = liquid_batch.compile(parsed, contract, self._constants)
+            parsed, where = getattr(self.templates, part), self.templates.where(part)
+            self._compiled[part] = liquid_batch.compile(parsed, contract, self._constants, where)
         try:
             done = self._compiled[part].render(columns, self._seconds)
         except liquid_batch.TooSlowError as error:

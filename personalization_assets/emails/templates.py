@@ -18,7 +18,8 @@ from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.campaigns import Campaign, Variant
 from personalization_assets.emails.checking.findings import Finding, Findings
 from personalization_assets.emails.checking.mail import Shop, parse_mail, read_partials
-from personalization_assets.emails.checking.sources import read_source
+from personalization_assets.emails.checking.sources import Source, Written
+from personalization_assets.emails.liquid_batch import Where
 from personalization_assets.emails.liquid_env import MailEnvironment
 from personalization_assets.emails.settings import EmailsSettings
 
@@ -29,9 +30,10 @@ BLOCKS = "_blocks"
 class MailTemplates:
     """The four parsed templates of one campaign variant.
 
-    `customer_fields` are the columns of golden_profiles that they use, `version` changes when any
-    of their files, the brand or the campaign's settings change, `warnings` is what a look at them
-    found that does not stop a run.
+    `texts` are what each of them was parsed from, `partials` the shared parts that they may render,
+    both with the places in their authors' files. `customer_fields` are the columns of
+    golden_profiles that they use, `version` changes when any of their files, the brand or the
+    campaign's settings change, `warnings` is what a look at them found that does not stop a run.
     """
 
     campaign: Campaign
@@ -42,9 +44,19 @@ class MailTemplates:
     preheader: BoundTemplate
     html: BoundTemplate
     text: BoundTemplate
+    texts: Mapping[str, Written]
+    partials: Mapping[str, Source]
     customer_fields: frozenset[str]
     environments: tuple[MailEnvironment, MailEnvironment]
     warnings: tuple[Finding, ...] = ()
+
+    def where(self, part: str) -> Where:
+        """What says where the text of a part, or of a shared part in it, is written: `file line n`,
+        the file as seen from the folder of campaigns."""
+        own, folder = self.texts[part], self.campaign.folder.parent
+        known: dict[str, Written] = {shared.text: shared for shared in self.partials.values()}
+        known[own.text] = own
+        return lambda text, index: known.get(text, own).place(index).within(folder)
 
 
 def compile_variant(
@@ -126,6 +138,8 @@ def examine_variant(
         preheader=parsed.templates["preheader"],
         html=parsed.templates["html"],
         text=parsed.templates["text"],
+        texts=parsed.texts,
+        partials=parsed.partials,
         customer_fields=parsed.customer_fields,
         environments=(html_env, text_env),
         warnings=findings.warnings,
@@ -141,13 +155,3 @@ def utm_tags(campaign: Campaign, variant: Variant) -> dict[str, str]:
         "utm_campaign": utm.campaign or campaign.name,
     }
     return tags | ({"utm_term": variant.name} if len(campaign.file.variants) > 1 else {})
-
-
-__all__ = [
-    "BLOCKS",
-    "MailTemplates",
-    "compile_variant",
-    "examine_variant",
-    "read_source",
-    "utm_tags",
-]

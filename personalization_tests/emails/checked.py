@@ -12,12 +12,22 @@ from personalization_assets.emails.settings import EmailsSettings
 from personalization_tests.emails.shop import AS_OF, PROJECT
 
 BRAND = load_brand(PROJECT / "data" / "brand.yaml")
-CUSTOMER: dict[str, pa.DataType] = {
-    name: pa.string() for name in ("customer_id", "email", "city", "country", "loyalty_tier")
-} | {
+CUSTOMER: dict[str, pa.DataType] = dict.fromkeys(
+    (
+        "customer_id",
+        "given_name",
+        "email",
+        "city",
+        "country",
+        "loyalty_tier",
+        "favourite_category",
+    ),
+    pa.string(),
+) | {
     "is_vip": pa.bool_(),
     "orders": pa.int64(),
     "loyalty_points": pa.int64(),
+    "days_since_order": pa.int64(),
     "stated_categories": pa.list_(pa.string()),
     "last_order_at": pa.timestamp("us"),
     "open_cart": pa.list_(pa.struct({"product_id": pa.string(), "quantity": pa.int64()})),

@@ -10,7 +10,7 @@ from aiosmtpd.controller import Controller
 
 from personalization_assets.emails.audience import decide
 from personalization_assets.emails.brand import Brand, load_brand
-from personalization_assets.emails.building import compile_all, render_parts
+from personalization_assets.emails.building import BatchReport, compile_all, render_parts
 from personalization_assets.emails.campaigns import Campaign, load_campaigns
 from personalization_assets.emails.links import Signer
 from personalization_assets.emails.settings import EmailsSettings
@@ -24,24 +24,28 @@ class Shop:
     campaigns: list[Campaign]
     brand: Brand
     parts: Path
+    report: BatchReport
 
     def rows(self, sql: str) -> list[tuple]:
         return self.con.execute(sql).fetchall()
 
 
-def render_all(con: duckdb.DuckDBPyConnection, parts: Path) -> Shop:
+def render_all(
+    con: duckdb.DuckDBPyConnection, parts: Path, folder: Path = PROJECT / "data" / "campaigns"
+) -> Shop:
     settings = EmailsSettings()
-    campaigns = load_campaigns(PROJECT / "data" / "campaigns")
+    campaigns = load_campaigns(folder)
     brand = load_brand(PROJECT / "data" / "brand.yaml")
     publish(con, "emails.audience", decide(con, campaigns, settings, AS_OF))
     compiled = compile_all(con, campaigns, brand, settings, AS_OF)
-    render_parts(con, compiled, settings, Signer(b"0123456789abcdef"), AS_OF, parts)
+    signer = Signer(b"0123456789abcdef")
+    report = render_parts(con, compiled, settings, signer, AS_OF, parts)
     publish(
         con,
         "emails.batches",
         f"SELECT * FROM read_parquet('{parts}/*.parquet') ORDER BY send_id",
     )
-    return Shop(con, campaigns, brand, parts)
+    return Shop(con, campaigns, brand, parts, report)
 
 
 @pytest.fixture(scope="session")

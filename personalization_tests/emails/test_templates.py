@@ -4,7 +4,6 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from personalization_assets.emails.brand import load_brand
@@ -15,21 +14,8 @@ from personalization_assets.emails.settings import EmailsSettings
 from personalization_assets.emails.suppression_list import read_list
 from personalization_assets.emails.templates import MailTemplates, compile_variant
 from personalization_assets.errors import UserError
+from personalization_tests.emails.checked import BRAND, CUSTOMER
 from personalization_tests.emails.shop import AS_OF, PROJECT
-
-COLUMNS: dict[str, pa.DataType] = {
-    name: pa.string()
-    for name in ("customer_id", "given_name", "email", "city", "loyalty_tier", "favourite_category")
-} | {
-    "is_vip": pa.bool_(),
-    "orders": pa.int64(),
-    "loyalty_points": pa.int64(),
-    "days_since_order": pa.int64(),
-    "stated_categories": pa.list_(pa.string()),
-    "last_order_at": pa.timestamp("us"),
-    "open_cart": pa.list_(pa.struct({"product_id": pa.string(), "quantity": pa.int64()})),
-}
-BRAND = load_brand(PROJECT / "data" / "brand.yaml")
 
 
 @pytest.fixture
@@ -40,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 def build(folder: Path) -> MailTemplates:
     campaign = load_campaign(folder / "win_back")
-    contract = mail_contract(COLUMNS)
+    contract = mail_contract(CUSTOMER)
     return compile_variant(
         campaign, campaign.file.variants[0], BRAND, contract, EmailsSettings(), AS_OF
     )
@@ -49,7 +35,7 @@ def build(folder: Path) -> MailTemplates:
 def test_shipped_campaigns_compile(folder: Path) -> None:
     for campaign in load_campaigns(folder):
         for variant in campaign.file.variants:
-            contract = mail_contract(COLUMNS)
+            contract = mail_contract(CUSTOMER)
             mail = compile_variant(campaign, variant, BRAND, contract, EmailsSettings(), AS_OF)
             assert len(mail.version) == 12
             assert "first_name" in mail.customer_fields

@@ -18,6 +18,10 @@ class Place(NamedTuple):
     line: int
     column: int | None = None
 
+    def within(self, folder: Path) -> str:
+        """`file line n`, the file as seen from a folder that it may lie in."""
+        return f"{short_path(self.path, folder)} line {self.line}"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -53,6 +57,11 @@ class Finding:
     def as_dict(self) -> dict[str, Any]:
         """For editors and CI."""
         return asdict(self) | {"file": str(self.file)}
+
+
+def short_path(path: Path, folder: Path) -> str:
+    """A file as seen from a folder that it may lie in."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
 
 class FoundError(UserError):

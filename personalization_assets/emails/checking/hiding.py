@@ -10,7 +10,7 @@ from liquid import escape
 from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.checking.dialect_table import LIQUID_TOKEN
 from personalization_assets.emails.checking.findings import Place
-from personalization_assets.emails.checking.sources import Source
+from personalization_assets.emails.checking.sources import Converted, Source
 
 BRAND_OUTPUT = re.compile(r"\{\{-?\s*brand\.([\w.]+)\s*-?\}\}")
 PLACEHOLDER = re.compile(r"LQ(\d{5})X", re.IGNORECASE)  # names of attributes lose their case
@@ -26,11 +26,13 @@ AT = "data-at"
 
 @dataclass(frozen=True)
 class Hidden:
-    """A text without Liquid, the tokens that belong into it, and how they were written."""
+    """A text without Liquid, the tokens that belong into it, how they were written, and where in
+    the source each of them starts."""
 
     text: str
     tokens: Sequence[str]
     written: Sequence[str]
+    starts: Sequence[int]
 
     def offset(self, index: int) -> int:
         """An offset into the hidden text (`hide`) as one into its source."""
@@ -41,6 +43,21 @@ class Hidden:
     def restored(self, text: str) -> str:
         """A text in which placeholders are Liquid again."""
         return PLACEHOLDER.sub(lambda m: self.tokens[int(m[1])], text)
+
+    def put_back(self, html: str, source: Source) -> Converted:
+        """The same for a whole text that was made of this one, with the places of its tokens."""
+        pieces: list[str] = []
+        places: list[tuple[int, int, int]] = []
+        done = length = 0
+        for match in PLACEHOLDER.finditer(html):
+            number = int(match[1])
+            token = self.tokens[number]
+            pieces += [html[done : match.start()], token]
+            length += match.start() - done
+            places.append((length, len(token), self.starts[number]))
+            length += len(token)
+            done = match.end()
+        return Converted("".join([*pieces, html[done:]]), source, tuple(places))
 
     def converted(self) -> str:
         """The MJML as HTML, still without its Liquid.
@@ -57,8 +74,7 @@ class Hidden:
 def hide(source: Source, brand: Brand) -> Hidden:
     """Hide the Liquid of a source, with what the brand says filled in."""
     tokens = _Tokens(brand)
-    text = LIQUID_TOKEN.sub(lambda m: tokens.word(m[0]), source.text)
-    return Hidden(text, tokens.found, tokens.written)
+    return tokens.hidden(LIQUID_TOKEN.sub(lambda m: tokens.word(m), source.text))
 
 
 def hide_with_places(source: Source, brand: Brand) -> Hidden:
@@ -69,13 +85,12 @@ def hide_with_places(source: Source, brand: Brand) -> Hidden:
 
     def piece(found: re.Match[str]) -> str:
         if found["liquid"]:
-            return tokens.word(found[0])
+            return tokens.word(found)
         if found["tag"] and not found[0].startswith("<mj"):
             return f'{found[0]} {AT}="{found.start()}"'
         return f"{found[0]}Zat{found.start()}Z" if found["address"] else found[0]
 
-    text = PIECES.sub(piece, source.text)
-    return Hidden(text, tokens.found, tokens.written)
+    return tokens.hidden(PIECES.sub(piece, source.text))
 
 
 def place_of(attributes: dict[str, str], source: Source) -> Place | None:
@@ -91,10 +106,16 @@ class _Tokens:
     def __init__(self, brand: Brand) -> None:
         self.found: list[str] = []
         self.written: list[str] = []
+        self.starts: list[int] = []
         self._brand = brand.model_dump(mode="json")
 
-    def word(self, token: str) -> str:
+    def hidden(self, text: str) -> Hidden:
+        return Hidden(text, self.found, self.written, self.starts)
+
+    def word(self, match: re.Match[str]) -> str:
+        token = match[0]
         self.written.append(token)
+        self.starts.append(match.start())
         if (path := BRAND_OUTPUT.fullmatch(token)) is not None:
             value: Any = self._brand
             for name in path[1].split("."):

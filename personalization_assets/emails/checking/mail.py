@@ -26,7 +26,12 @@ from personalization_assets.emails.checking.measures import (
     weigh,
 )
 from personalization_assets.emails.checking.names import Names
-from personalization_assets.emails.checking.sources import Source, read_source
+from personalization_assets.emails.checking.sources import (
+    Converted,
+    Source,
+    Written,
+    read_source,
+)
 from personalization_assets.emails.checking.variables import TemplateCheck
 from personalization_assets.emails.liquid_env import MailEnvironment
 from personalization_assets.emails.problems import did_you_mean
@@ -56,9 +61,11 @@ class Shop:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A variant's templates by part, the texts they came from, and the columns they use."""
+    """A variant's templates by part, the texts that they were parsed from, the authors' texts, and
+    the columns that they use."""
 
     templates: Mapping[str, BoundTemplate]
+    texts: Mapping[str, Written]
     sources: Mapping[str, Source]
     partials: Mapping[str, Source]
     customer_fields: frozenset[str]
@@ -89,6 +96,7 @@ def parse_mail(
         if name not in broken and _parse(environments[False], source, findings) is None:
             broken.add(name)
     sources: dict[str, Source] = {}
+    texts: dict[str, Written] = {}
     templates: dict[str, BoundTemplate] = {}
     used: set[str] = set()
     for part, path in files.items():
@@ -104,15 +112,17 @@ def parse_mail(
         if check.circular:
             continue
         sources[part] = source_read
-        made = parsed if part != "html" else _html(env, source_read, shop, findings)
-        if made is not None:
-            templates[part] = made
+        texts[part] = source_read
+        if part != "html":
+            templates[part] = parsed
+        elif (made := _html(env, source_read, shop, findings)) is not None:
+            templates[part], texts[part] = made
     if broken or set(templates) != set(files):
         return None
     check_subject(templates["subject"], sources["subject"], findings)
     check_preheader(templates, sources, findings)
     check_text(templates["text"], sources["text"], shop, findings)
-    return Parsed(templates, sources, partials, frozenset(used))
+    return Parsed(templates, texts, sources, partials, frozenset(used))
 
 
 # --- the parts of a mail -------------------------------------------------------------------------
@@ -174,8 +184,8 @@ def check_text(template: BoundTemplate, source: Source, shop: Shop, findings: Fi
 
 def _html(
     env: MailEnvironment, source: Source, shop: Shop, findings: Findings
-) -> BoundTemplate | None:
-    """The template that is sent, with the rules on HTML applied."""
+) -> tuple[BoundTemplate, Converted] | None:
+    """The template that is sent and its text, with the rules on HTML applied."""
     mjml = source.path.suffix == ".mjml"
     hidden = hide(source, shop.brand)
     if mjml:
@@ -188,8 +198,9 @@ def _html(
         check_lost(source, hidden, html, findings)
     else:
         html = hidden.text
+    text = hidden.put_back(html, source)
     try:
-        template = env.from_string(hidden.restored(html), name=source.name)
+        template = env.from_string(text.text, name=source.name)
     except LiquidError:
         findings.add("liquid_across_elements", source.top)
         return None
@@ -212,7 +223,7 @@ def _html(
     if size > NEAR_CLIP * limit:
         code = "size_clip" if size > limit else "size_near_clip"
         findings.add(code, top, size=size // 1024, limit=limit // 1024)
-    return template
+    return template, text
 
 
 def _check_duties(template: BoundTemplate, brand: Brand, top: Place, findings: Findings) -> None:

@@ -1,5 +1,6 @@
 """Texts of templates, and which line of which file each of their characters came from."""
 
+import bisect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,10 +42,30 @@ class Source:
         indent = self.indents[line] if line < len(self.indents) else 0
         return Place(path, number, max(column - indent, 1))
 
-    def where(self, index: int) -> str:
-        """`file line n` for an offset into the text."""
-        place = self.place(index)
-        return f"{place.path} line {place.line}"
+
+@dataclass(frozen=True)
+class Converted:
+    """What MJML made of a source: its Liquid is that of the source, token for token.
+
+    `tokens` are the tokens in the order of the text: where one starts, its length, and where it
+    starts in the source. What lies between two of them is taken for the end of the first.
+    """
+
+    text: str
+    source: Source
+    tokens: tuple[tuple[int, int, int], ...]
+
+    def place(self, index: int) -> Place:
+        """Where an offset into the text is written."""
+        number = bisect.bisect_right(self.tokens, index, key=lambda token: token[0]) - 1
+        if number < 0:
+            return self.source.top
+        start, length, origin = self.tokens[number]
+        return self.source.place(origin + min(index - start, length - 1))
+
+
+Written = Source | Converted
+"""A text as it is parsed, which knows where it is written."""
 
 
 def read_source(path: Path, blocks: Path, _open: tuple[Path, ...] = ()) -> Source:

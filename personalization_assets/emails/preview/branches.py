@@ -5,10 +5,8 @@ then say what they went through when python-liquid renders them. A branch is nam
 the author's file, whatever MJML made of it.
 """
 
-import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
 from pathlib import Path as FilePath
 from typing import Any, TextIO
 
@@ -31,8 +29,8 @@ from liquid.expression import Expression
 from liquid.template import BoundTemplate
 from liquid.token import Token
 
-from personalization_assets.emails.checking.dialect_table import LIQUID_TOKEN
-from personalization_assets.emails.checking.sources import Source
+from personalization_assets.emails.checking.findings import Place
+from personalization_assets.emails.checking.sources import Written
 from personalization_assets.emails.liquid_batch.environment import AbortMail
 from personalization_assets.emails.liquid_batch.template import EXPECTED
 from personalization_assets.emails.preview.depends import (
@@ -95,27 +93,18 @@ class Target:
 
 
 class Traced:
-    """Templates with a marker in each branch. `sources` are the author's texts of the four parts,
-    `partials` those of shared parts, `contract` the types of a context."""
+    """Templates with a marker in each branch; `contract` holds the types of a context."""
 
-    def __init__(
-        self,
-        templates: MailTemplates,
-        sources: Mapping[str, Source],
-        partials: Mapping[str, Source],
-        contract: Mapping[str, pa.DataType],
-    ) -> None:
+    def __init__(self, templates: MailTemplates, contract: Mapping[str, pa.DataType]) -> None:
         self.targets: dict[Branch, Target] = {}
         self.reached: set[Branch] = set()
         self._names = References(contract)
-        self._partials = partials
+        self._partials = templates.partials
         self._marked: set[int] = set()
         self.parts: dict[str, BoundTemplate] = {name: getattr(templates, name) for name in PARTS}
         for part, template in self.parts.items():
             self._part, self._context = part, RenderContext(template)
-            compiled = template.nodes[0].token.source if template.nodes else ""
-            places = _Places(sources[part], compiled)
-            self._walk(template.nodes, {}, places, [])
+            self._walk(template.nodes, {}, templates.texts[part], [])
 
     def run(self, context: Mapping[str, Any]) -> set[Branch]:
         """The branches that a mail with this context goes through; up to where it fails, if it
@@ -147,7 +136,7 @@ class Traced:
     # --- putting markers in ----------------------------------------------------------------------
 
     def _walk(
-        self, nodes: Iterable[Node], scope: Scope, places: "_Places", outer: list[Target]
+        self, nodes: Iterable[Node], scope: Scope, places: Written, outer: list[Target]
     ) -> None:
         for node in list(nodes):
             if isinstance(node, IfNode | UnlessNode):
@@ -168,7 +157,7 @@ class Traced:
         self,
         node: IfNode | UnlessNode,
         scope: Scope,
-        places: "_Places",
+        places: Written,
         outer: list[Target],
     ) -> None:
         tag = "if" if isinstance(node, IfNode) else "unless"
@@ -180,7 +169,7 @@ class Traced:
         ]
         for kind, condition, token, block in ways:
             knobs = joined(self._names.knobs(condition, scope), knobs)
-            place = places.at(token.start_index)
+            place = places.place(token.start_index)
             target = self._target(place, kind, str(condition), knobs, [*before[::-1], *outer])
             self._decisions(condition, places, knobs, [target, *outer])
             self._mark(block, target.branch, node)
@@ -190,12 +179,12 @@ class Traced:
             text = str(node.condition) if tag == "unless" else f"not: {node.condition}"
         else:
             text = f"none of: {', '.join(str(condition) for _, condition, _, _ in ways)}"
-        place = places.at(node.token.start_index)
+        place = places.place(node.token.start_index)
         target = self._target(place, "else", text, knobs, [*before[::-1], *outer])
         node.default = self._else(node.default, target.branch, node)
         self._walk(node.default.nodes, scope, places, [target, *outer])
 
-    def _case(self, node: CaseNode, scope: Scope, places: "_Places", outer: list[Target]) -> None:
+    def _case(self, node: CaseNode, scope: Scope, places: Written, outer: list[Target]) -> None:
         knobs = self._names.knobs(node.expression, scope)
         values: list[Any] = []
         before: list[Target] = []
@@ -206,13 +195,13 @@ class Traced:
         whole = str(node.expression)
         for block in node.blocks:
             if isinstance(block, MultiExpressionBlockNode):
-                place = places.at(block.token.start_index)
+                place = places.place(block.token.start_index)
                 text = f"{whole} is {block.expression}"
                 target = self._target(place, "when", text, knobs, [*before[::-1], *outer])
                 self._mark(block.block, target.branch, node)
                 self._walk(block.block.nodes, scope, places, [target, *outer])
                 before.append(target)
-        place = places.at(node.token.start_index)
+        place = places.place(node.token.start_index)
         text = f"{whole} is none of these"
         target = self._target(place, "else", text, knobs, [*before[::-1], *outer])
         written = [b for b in node.blocks if isinstance(b, BlockNode)]
@@ -222,7 +211,7 @@ class Traced:
             self._mark(block, target.branch, node)
             self._walk(block.nodes, scope, places, [target, *outer])
 
-    def _loop(self, node: ForNode, scope: Scope, places: "_Places", outer: list[Target]) -> None:
+    def _loop(self, node: ForNode, scope: Scope, places: Written, outer: list[Target]) -> None:
         listed = self._names.ref(node.expression.iterable, scope)
         sizes = [(*location, "size") for location in listed.depends]
         if listed.exact is not None and self._names.is_list(listed):
@@ -230,7 +219,7 @@ class Traced:
         else:
             item = Ref(None, listed.depends)
         knobs: Knobs = {location: [0, 1, 2, 3] for location in sizes}
-        place = places.at(node.token.start_index)
+        place = places.place(node.token.start_index)
         text = f"{node.expression.identifier} in {node.expression.iterable}"
         target = self._target(place, "for", text, knobs, outer)
         inner = scope | {
@@ -258,10 +247,10 @@ class Traced:
             if node.loop and ref.exact is not None:
                 ref = Ref((*ref.exact, 0), ref.depends)
             inner[str(node.alias or name)] = ref
-        self._walk(template.nodes, inner, _Places(self._partials[name]), outer)
+        self._walk(template.nodes, inner, self._partials[name], outer)
 
     def _decisions(
-        self, condition: Expression, places: "_Places", knobs: Knobs, near: list[Target]
+        self, condition: Expression, places: Written, knobs: Knobs, near: list[Target]
     ) -> None:
         """Markers for the parts of `a or b`, `a and b`."""
         if not isinstance(condition, BooleanExpression):
@@ -277,19 +266,25 @@ class Traced:
             branches = []
             for operand in parts:
                 first = next((e for e in leaves(operand) if e.token.start_index >= 0), operand)
-                place = places.at(first.token.start_index)
+                place = places.place(first.token.start_index)
                 branches.append(self._target(place, kind, str(operand), knobs, near).branch)
             condition.expression = _Deciding(self, whole, parts, branches, decides)
 
     def _target(
         self,
-        place: tuple[FilePath, int, int],
+        place: Place,
         kind: str,
         text: str,
         knobs: Knobs,
         near: Sequence[Target],
     ) -> Target:
-        branch = Branch(*place, kind, " ".join(text.replace("'", '"').split()))
+        branch = Branch(
+            place.path,
+            place.line,
+            place.column or 1,
+            kind,
+            " ".join(text.replace("'", '"').split()),
+        )
         target = self.targets.setdefault(branch, Target(branch, self._part))
         outer = joined(*[t.knobs for t in near]) if near else {}
         target.knobs = joined(target.knobs, knobs, outer)
@@ -354,36 +349,3 @@ class _Deciding(Expression):
     def children(self) -> list[Expression]:
         """The parts."""
         return list(self.whole.children())
-
-
-class _Places:
-    """Where something in a parsed template is in its author's files.
-
-    MJML moves Liquid about but leaves each tag as it was; so the tags of the compiled text are
-    matched with those of the source, in order.
-    """
-
-    def __init__(self, source: Source, compiled: str | None = None) -> None:
-        self._source = source
-        self._starts: list[int] = []
-        self._moves: list[int] = []
-        if compiled is None or compiled == source.text:
-            return
-        written = list(LIQUID_TOKEN.finditer(source.text))
-        found = list(LIQUID_TOKEN.finditer(compiled))
-        first = {match[0]: match.start() for match in reversed(written)}
-        moves = {i: first.get(match[0], 0) - match.start() for i, match in enumerate(found)}
-        matcher = SequenceMatcher(None, [m[0] for m in found], [m[0] for m in written], False)
-        for block in matcher.get_matching_blocks():
-            for i in range(block.size):
-                mine, theirs = found[block.a + i], written[block.b + i]
-                moves[block.a + i] = theirs.start() - mine.start()
-        self._starts = [match.start() for match in found]
-        self._moves = list(moves.values())
-
-    def at(self, index: int) -> tuple[FilePath, int, int]:
-        """File, line and column, from 1."""
-        token = bisect.bisect_right(self._starts, index) - 1
-        move = self._moves[token] if token >= 0 else 0
-        path, line, column = self._source.place(max(index + move, 0))
-        return path, line, column or 1

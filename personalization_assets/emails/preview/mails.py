@@ -13,7 +13,6 @@ import pyarrow as pa
 from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.building import contexts_of
 from personalization_assets.emails.campaigns import Campaign
-from personalization_assets.emails.checking.sources import read_source
 from personalization_assets.emails.contexts import prepare
 from personalization_assets.emails.links import Signer
 from personalization_assets.emails.mail_context import constants
@@ -31,11 +30,7 @@ from personalization_assets.emails.preview.values import Context
 from personalization_assets.emails.problems import did_you_mean
 from personalization_assets.emails.render import ROW_FIELDS, render, shop_links, utm_query
 from personalization_assets.emails.settings import EmailsSettings
-from personalization_assets.emails.templates import (
-    BLOCKS,
-    MailTemplates,
-    compile_variant,
-)
+from personalization_assets.emails.templates import MailTemplates, compile_variant
 from personalization_assets.errors import UserError
 
 SIGNER = Signer(b"links in a preview of scenarios lead nowhere")
@@ -84,21 +79,11 @@ class Studio:
         self.templates = [
             compile_variant(campaign, v, brand, contract, settings, as_of) for v in chosen
         ]
-        blocks = campaign.folder.parent / BLOCKS
-        partials = {p.stem: read_source(p, blocks) for p in sorted(blocks.glob("*.liquid"))}
-        self.traced = []
-        for v in chosen:
-            files = {
-                "subject": v.subject,
-                "preheader": v.preheader,
-                "html": v.body,
-                "text": v.text,
-            }
-            sources = {
-                part: read_source(campaign.folder / name, blocks) for part, name in files.items()
-            }
-            own = compile_variant(campaign, v, brand, contract, settings, as_of)
-            self.traced.append(Traced(own, sources, partials, contract))
+        # Markers are put into templates of their own.
+        self.traced = [
+            Traced(compile_variant(campaign, v, brand, contract, settings, as_of), contract)
+            for v in chosen
+        ]
 
     def constants(self, templates: MailTemplates) -> dict[str, Any]:
         """Roots that are the same in every mail of a variant; signed links are stand-ins."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from personalization_assets.emails.campaigns import Campaign
+from personalization_assets.emails.checking.findings import short_path
 from personalization_assets.emails.gallery_page import FRAME_SCRIPT
 from personalization_assets.emails.preview.coverage import Coverage
 from personalization_assets.emails.preview.mails import Mail
@@ -82,7 +83,7 @@ def _data(
         "summary": summary(coverage) if coverage else "",
         "rows": [
             {
-                "file": _name(row.branch.file, folder),
+                "file": short_path(row.branch.file, folder.parent),
                 "line": row.branch.line,
                 "words": row.branch.words,
                 "first": row.scenarios[0] if row.scenarios else None,
@@ -114,13 +115,6 @@ def _shown(mail: Mail) -> dict[str, Any]:
         "holes": row["holes"],
         "products": row["products"],
     }
-
-
-def _name(file: Path, folder: Path) -> str:
-    """A template's file from the folder of campaigns on."""
-    return (
-        file.relative_to(folder.parent).as_posix() if folder.parent in file.parents else file.name
-    )
 
 
 def summary(coverage: Coverage) -> str:
