@@ -49,7 +49,7 @@ from personalization_assets.emails import decision_sql
 from personalization_assets.emails.campaigns import Campaign
 from personalization_assets.emails.problems import did_you_mean
 from personalization_assets.emails.settings import EmailsSettings
-from personalization_assets.emails.suppression_list import register_tables
+from personalization_assets.emails.suppression_list import register_tables, suppression_of
 from personalization_assets.errors import UserError
 from personalization_assets.mailboxes import packaged_mailboxes
 from personalization_assets.sql_text import quoted
@@ -131,6 +131,7 @@ def decide(
         global_hash=stable_share(f"{salt} || p.customer_id || '|global'"),
         holdout_hash=stable_share("k.salt || '|' || p.customer_id || '|holdout'"),
         variant=_variant_sql(),
+        suppression=suppression_of("k.kind", "k.mailing_list"),
     )
     before = _before(campaigns, settings, own_deliveries)
     return f"WITH candidates AS MATERIALIZED ({candidates}),\n{before},\n{decisions}"

@@ -141,12 +141,7 @@ facts AS (
     SELECT
         c.campaign, k.kind, k.priority, k.capped, k.again, k.holdout, k.personal, k.mailing_list,
         p.*, coalesce(m.mailbox, p.person) AS mailbox,
-        CASE
-            WHEN s.stops = 'everything' OR (s.stops = 'promotional' AND k.kind = 'promotional')
-                THEN s.reason
-            WHEN k.kind = 'promotional' AND list_contains(s.lists, k.mailing_list)
-                THEN 'unsubscribe_list'
-        END AS suppression,
+        {suppression} AS suppression,
         s.since, s.until,
         k.kind = 'promotional' AND o.name IS NOT NULL AND y.email IS NULL AS is_role,
         CASE WHEN k.kind = 'promotional' AND {global_holdout} > 0 THEN {global_hash} END

@@ -35,6 +35,20 @@ REASONS = (
 )
 
 
+def suppression_of(kind: str, mailing_list: str) -> str:
+    """What a suppression stops: SQL of the reason why a mail must not go, null if it may.
+
+    Takes SQL of the mail's kind and of its list, beside a row `s` of emails.suppressions for its
+    address. The audience decides by it, and `mails send` again just before a mail goes.
+    """
+    return f"""CASE
+        WHEN s.stops = 'everything' OR (s.stops = 'promotional' AND {kind} = 'promotional')
+            THEN s.reason
+        WHEN {kind} = 'promotional' AND list_contains(s.lists, {mailing_list})
+            THEN 'unsubscribe_list'
+    END"""
+
+
 def read_list(path: Path) -> pl.DataFrame:
     """The list with columns email (in small letters) and since; an absent file is an empty list.
 

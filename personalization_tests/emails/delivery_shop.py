@@ -76,8 +76,8 @@ class Shop:
                    FROM emails.batches"""
             )
             con.execute(
-                """CREATE TABLE emails.suppressions (email VARCHAR, stops VARCHAR,
-                   lists VARCHAR[])"""
+                """CREATE TABLE emails.suppressions (email VARCHAR, reason VARCHAR,
+                   stops VARCHAR, lists VARCHAR[])"""
             )
 
     def execute(self, sql: str) -> None:

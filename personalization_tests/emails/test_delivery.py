@@ -122,7 +122,9 @@ def test_answers_of_the_server_decide(shop: Shop, handler: Handler, server: Cont
         return "451 never" if address == "p4@example.com" else "250 OK"
 
     handler.judge = judge
-    shop.execute("INSERT INTO emails.suppressions VALUES ('p5@example.com', 'everything', [])")
+    shop.execute(
+        "INSERT INTO emails.suppressions VALUES ('p5@example.com', 'list', 'everything', [])"
+    )
     shop.execute(
         """UPDATE emails.audience SET send_at = '2026-06-15 09:00'
            WHERE send_id = lpad(to_hex(6), 32, '0');

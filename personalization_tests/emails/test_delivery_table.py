@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from aiosmtpd.controller import Controller
 
-from personalization_assets.emails.delivery.due import spool_due
+from personalization_assets.emails.delivery.due import decide_due, spool_due
 from personalization_assets.emails.delivery.journal import Journal
 from personalization_assets.emails.handover import hand_over
 from personalization_tests.emails.delivery_shop import AS_OF, Handler, Shop, deliveries
@@ -139,3 +139,31 @@ def test_mails_leave_in_their_order_and_a_few_at_a_time(tmp_path: Path) -> None:
         spool = spool_due(con, Journal(tmp_path / "mails"), AS_OF, 48)
         assert spool.mails == 4_000
         assert con.execute("SELECT current_setting('threads')").fetchall() == [(2,)]
+
+
+def test_who_left_a_list_meanwhile_gets_none_of_its_mails(shop: Shop) -> None:
+    """Of a campaign that is gone, whose list nobody knows, who left any list gets none."""
+    deliveries(shop, "smtp")
+    shop.execute(
+        """UPDATE emails.audience SET kind = 'transactional' WHERE send_id = repeat('0', 32);
+        INSERT INTO emails.suppressions VALUES
+            ('p0@example.com', 'complaint', 'promotional', []),
+            ('p1@example.com', 'complaint', 'promotional', ['other']),
+            ('p2@example.com', 'unsubscribe_list', 'lists', ['news']),
+            ('p3@example.com', 'unsubscribe_list', 'lists', ['other']),
+            ('p4@example.com', 'hard_bounce', 'everything', []),
+            ('p5@example.com', 'unsubscribe_list', 'lists', [])"""
+    )
+    assert kept_back(shop) == {"p1@example.com", "p2@example.com", "p4@example.com"}
+    shop.next_run(AS_OF + timedelta(hours=1))
+    shop.execute("DELETE FROM emails.batches; DELETE FROM emails.audience")
+    assert kept_back(shop) == {f"p{i}@example.com" for i in range(5)}
+
+
+def kept_back(shop: Shop) -> set[str]:
+    with duckdb.connect(str(shop.folder / "warehouse.duckdb")) as con:
+        decide_due(con, Journal(shop.mails_dir), AS_OF + timedelta(hours=2), 48)
+        decided = con.execute("SELECT to_email, decision FROM due_mails").fetchall()
+    assert len(decided) == 40
+    assert {decision for _, decision in decided} == {"send", "suppressed"}
+    return {to for to, decision in decided if decision == "suppressed"}

@@ -23,6 +23,7 @@ from personalization_assets.emails.storage import (
     stamp_of,
     write_parquet,
 )
+from personalization_assets.emails.suppression_list import suppression_of
 from personalization_assets.errors import UserError
 from personalization_assets.warehouse import exists
 
@@ -51,11 +52,8 @@ DECIDE_SQL = """
     CREATE OR REPLACE TEMP TABLE due_mails AS
     SELECT m.* EXCLUDE (mailing_list, list_known), coalesce(send_at, as_of) AS due_at,
         CASE
-            WHEN coalesce(s.stops, '') = 'everything'
+            WHEN {suppression} IS NOT NULL
                  OR lower(trim(to_email)) IN (SELECT email FROM listed_now) THEN 'suppressed'
-            WHEN kind = 'promotional' AND coalesce(s.stops = 'promotional'
-                 OR CASE WHEN list_known THEN list_contains(s.lists, mailing_list)
-                         ELSE len(s.lists) > 0 END, false) THEN 'suppressed'
             WHEN {no_consent} THEN 'without consent'
             WHEN coalesce(send_at, as_of) < $expired THEN 'expired'
             ELSE 'send'
@@ -79,6 +77,8 @@ FORGET_SQL = """
     DELETE FROM due_mails WHERE decision = 'send' AND send_id IN (
         SELECT send_id FROM read_parquet(?))
 """
+# Of a campaign that is gone nobody knows the list: whoever left any list gets nothing of it.
+LIST = "CASE WHEN list_known THEN mailing_list ELSE s.lists[1] END"
 SPOOL = ".sending-{number}.parquet"
 
 
@@ -120,7 +120,11 @@ def decide_due(
     con.register("listed_now", pa.table({"email": pa.array(listed, pa.string())}))
     consents = exists(con, "profiles.golden_profiles")
     con.execute(
-        DECIDE_SQL.format(mails=mails, no_consent=NO_CONSENT if consents else "false"),
+        DECIDE_SQL.format(
+            mails=mails,
+            suppression=suppression_of("kind", LIST),
+            no_consent=NO_CONSENT if consents else "false",
+        ),
         {
             "now": now,
             "campaign": campaign,
