@@ -54,6 +54,7 @@ from personalization_assets.emails.liquid_batch.runtime import (
     FallbackError,
     Memo,
     escape_text,
+    list_key,
     writer,
 )
 from personalization_assets.emails.liquid_batch.scope import Frame, Scope, Value, Where
@@ -95,6 +96,7 @@ class Nodes:
             join=b"".join,
             escape_text=escape_text,
             write=self.write,
+            list_key=list_key,
             liquid_string=to_liquid_string,
             AbortMail=AbortMail,
             FallbackError=FallbackError,

@@ -86,11 +86,7 @@ def _write_remembered(nodes: Nodes, e: FilteredExpression) -> None:
         nodes.code.name("text"),
         nodes.code.name("key"),
     )
-    v = value.code
-    # 1, 1.0 and true are equal keys: only one kind of value goes into a memo. -0.0 is kept out.
-    kind = "int" if value.is_integer() else "float" if value.is_float() else "str"
-    guard = f"{v}.__class__ is {kind}" + (f" and {v}" if kind == "float" else "")
-    nodes.code.line(f"{key} = {v} if {guard} else None")
+    nodes.code.line(f"{key} = {_memo_key(value)}")
     nodes.code.line(f"{text} = {memo}.get({key})")
     nodes.code.line(f"if {text} is None:")
     with nodes.code.indented(), nodes.names.block():
@@ -100,6 +96,21 @@ def _write_remembered(nodes: Nodes, e: FilteredExpression) -> None:
         nodes.code.line(f"elif {key} is not None: {memo}.put({key}, {text})")
     if not nodes.muted:
         nodes.code.line(f"{nodes.buffer}({text})")
+
+
+def _memo_key(value: Value) -> str:
+    """What a value is remembered under; None for one that is not.
+
+    1, 1.0 and true are equal keys: a memo holds one kind of number, or texts and lists of texts.
+    -0.0 is kept out.
+    """
+    v = value.code
+    if value.is_integer():
+        return f"{v} if {v}.__class__ is int else None"
+    if value.is_float():
+        return f"{v} if {v}.__class__ is float and {v} else None"
+    other = "list_key({v})" if value.type is None or value.is_list() else "None"
+    return f"{v} if {v}.__class__ is str else {other.format(v=v)}"
 
 
 def _only_escapes(nodes: Nodes, e: FilteredExpression) -> bool:

@@ -1,6 +1,7 @@
 """What generated code calls: python-liquid's own rules, with its common cases first."""
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from sys import getsizeof
 from typing import Any
 
 from liquid import Undefined, escape
@@ -25,9 +26,16 @@ VALUE_BYTES = 2 * 1024 * 1024
 LEARNING = 4_096
 """Misses after which a memo that is of little use stops keeping texts."""
 
-
 RESTARTS = 3
 """Times that a memo may start anew before it only answers with what it has."""
+
+ENTRY_BYTES = 70
+"""What an entry of a memo weighs beside the characters of its text and its key."""
+
+MOST_TEXTS = 16
+"""Texts in a list that is a key."""
+
+TEXT = frozenset({str})
 
 
 class FallbackError(Exception):
@@ -57,7 +65,7 @@ class Memo(dict[Any, bytes]):
         self.missed += 1
         if self.missed > LEARNING and (self.useless or self.started > RESTARTS):
             return
-        weight = len(text) + (100 if item is None else 1_000)
+        weight = len(text) + (ENTRY_BYTES + _size(key) if item is None else 1_000)
         self.size += weight
         if self.size > self.limit:
             self.started += 1
@@ -75,6 +83,18 @@ class Memo(dict[Any, bytes]):
     def useless(self) -> bool:
         """Whether nine of ten look-ups found nothing."""
         return self.asked > 0 and self.missed > 0.9 * self.asked
+
+
+def _size(key: Any) -> int:
+    size = getsizeof(key)
+    return size + sum(map(_size, key)) if type(key) is tuple else size
+
+
+def list_key(value: Any) -> tuple[str, ...] | None:
+    """A list of a few texts as a key; None for anything else."""
+    if type(value) is list and len(value) <= MOST_TEXTS and TEXT.issuperset(map(type, value)):
+        return tuple(value)
+    return None
 
 
 def item_key(fields: Sequence[str], item: Any) -> tuple[Any, ...] | None:

@@ -94,7 +94,9 @@ def got(compiled: liquid_batch.CompiledTemplate, case: Case) -> list[Outcome]:
     if case.typed:
         batch = data.batch(case.rows)
         for part in (batch, batch.slice(len(case.rows) // 2)):
-            for made in compiled.render(part).to_pylist():
+            result = compiled.render(part)
+            result.validate(full=True)
+            for made in result.to_pylist():
                 outcomes.append((made["status"], made["text"], made["reason"], made["holes"]))
         return outcomes
     for done in (*compiled.render_rows(case.rows), *compiled.render_rows(case.rows)):

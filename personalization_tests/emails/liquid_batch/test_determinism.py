@@ -62,6 +62,39 @@ def test_what_is_remembered_changes_nothing(
     assert texts(template, batches) == expected
 
 
+def test_what_is_remembered_is_bounded_by_what_it_is_remembered_under_too() -> None:
+    memo = runtime.Memo(limit=100_000)
+    for number in range(1_000):
+        for key in (f"{number}" + "x" * 5_000, (f"{number}", "x" * 5_000 + f"{number}")):
+            memo.put(key, b"short")
+            assert sum(len("".join(kept)) for kept in memo) < memo.limit
+    assert memo
+
+
+def test_lists_of_texts_are_not_taken_for_each_other() -> None:
+    lists = [
+        ["a", "b"],
+        ["a,b"],
+        ["a"],
+        [],
+        [None],
+        [""],
+        ["a", None, "b"],
+        None,
+        ["1"],
+        ["a"] * 20,
+    ]
+    column = pa.array(lists, pa.list_(pa.string()))
+    anything = [*lists, [1], [True], [1.0], [["a"]], ("a", "b"), "a", {"a": 1}, ["a", "b"]]
+    environment = mails.environment("python-liquid")
+    template = environment.from_string("{{ v | join: '+' }}|{{ v | first }}|{{ v | size }}")
+    typed = liquid_batch.compile(template, {"v": column.type})
+    want = [template.render(v=v) for v in lists]
+    assert texts(typed, [pa.record_batch({"v": column})] * 2) == want * 2
+    rows = liquid_batch.compile(template).render_rows([{"v": v} for v in anything])
+    assert [done.text for done in rows] == [template.render(v=v) for v in anything]
+
+
 def test_dictionaries_that_come_and_go_are_not_taken_for_each_other() -> None:
     # Each batch has dictionaries of its own, often at an address where another one was.
     case = Case(
