@@ -1,6 +1,5 @@
 """`personalize campaign check` and `list`: what is wrong with campaigns, and which there are."""
 
-import datetime as dt
 import json
 import sys
 from collections.abc import Iterable
@@ -9,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from personalization_assets.errors import UserError
+from personalization_assets.commands.profile_columns import (
+    PROFILES,
+    declared_columns,
+    warehouse_if_any,
+)
+from personalization_assets.commands.shared import load, moment
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from personalization_assets.emails.checking.campaign import Checked
     from personalization_assets.emails.checking.findings import Finding
-    from personalization_assets.settings import Settings
 
 FILE = click.Path(path_type=Path)
 COLOURS = {"error": "red", "warning": "yellow"}
@@ -34,23 +35,26 @@ def check(
     """Check all campaigns, or those named: every mistake, with file and line."""
     from personalization_assets.emails.brand import load_brand
     from personalization_assets.emails.checking.campaign import check_campaigns
-    from personalization_assets.emails.mail_context import mail_contract
-    from personalization_assets.settings import load_settings
+    from personalization_assets.emails.mail_context import mail_contract, profile_columns
 
-    settings = load_settings(file, warehouse=warehouse)
-    columns, remark = profile_columns(settings)
+    settings = load(file, warehouse)
+    with warehouse_if_any(settings, PROFILES, needed=warehouse is not None) as (con, why_not):
+        columns = profile_columns(con) if con is not None else declared_columns(settings)
     checked = check_campaigns(
         settings.campaigns_dir,
         list(names) or None,
         load_brand(settings.data_dir / "brand.yaml"),
         mail_contract(columns),
         settings.emails,
-        dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0),
+        moment(),
     )
     if as_json:
         click.echo(json.dumps([_shown(f) for f in checked.findings], indent=2))
     else:
-        print_findings(checked, remark)
+        print_findings(checked)
+        if why_not:
+            words = "The columns that the SQL models give were taken for those of the profiles."
+            click.echo(f"{why_not} {words}", err=True)
     wrong = checked.findings if strict else [f for f in checked.findings if f.severity == "error"]
     sys.exit(1 if wrong else 0)
 
@@ -60,9 +64,8 @@ def check(
 def list_(file: Path | None) -> None:
     """Show the campaigns: kind, priority, schedule, variants."""
     from personalization_assets.emails.campaigns import load_campaigns
-    from personalization_assets.settings import load_settings
 
-    settings = load_settings(file)
+    settings = load(file, None)
     campaigns = load_campaigns(settings.campaigns_dir)
     if not campaigns:
         click.echo(f"There is no campaign in {settings.campaigns_dir}.")
@@ -79,34 +82,7 @@ def list_(file: Path | None) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-def profile_columns(settings: "Settings") -> tuple[dict[str, "pa.DataType"], str]:
-    """Columns of golden_profiles, and a remark on where they are from.
-
-    The types are the warehouse's; without one, the names are those of the table's SQL model and the
-    types are not known.
-    """
-    from personalization_assets.emails import mail_context
-    from personalization_assets.warehouse import exists, reading
-
-    try:
-        with reading(settings.warehouse_file) as con:
-            if exists(con, "profiles.golden_profiles"):
-                return mail_context.profile_columns(con), ""
-    except UserError:
-        pass  # no warehouse, or a run holds it: names can be checked all the same
-    import pyarrow as pa
-
-    from personalization_assets.sql_models import read_sql_model
-
-    path = settings.sql_models / "profiles" / "golden_profiles.sql"
-    if not path.is_file():
-        raise UserError(f"There is neither a warehouse nor {path}: run `personalize run` first.")
-    columns = read_sql_model(path).contract.columns
-    types = {c.name: pa.null() if c.nullable else pa.string() for c in columns}
-    return types, "without a warehouse, so types were not checked"
-
-
-def print_findings(checked: "Checked", remark: str) -> None:
+def print_findings(checked: "Checked") -> None:
     """Findings by file, then a line that sums them up."""
     places = [_place(f) for f in checked.findings]
     width = max(map(len, places), default=0)
@@ -123,8 +99,6 @@ def print_findings(checked: "Checked", remark: str) -> None:
     what = names[0] if len(names) == 1 else _number(len(names), "campaign")
     counts = [_number(checked.count(s), s) for s in ("error", "warning") if checked.count(s)]
     click.echo(f"{what} checked: {', '.join(counts) or 'nothing found'}.")
-    if remark:
-        click.echo(f"Checked {remark}.", err=True)
 
 
 def _number(count: int, word: str) -> str:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from personalization_assets.commands.shared import load, moment
+
 if TYPE_CHECKING:
     from personalization_assets.emails.why import Account, Answer
 
@@ -27,14 +29,13 @@ def why(file: Path | None, who: str, only: str | None, warehouse: Path | None) -
     """Show what the last run decided about a person, why, and what would change it."""
     from personalization_assets.emails.campaigns import load_campaigns
     from personalization_assets.emails.why import explain, find_people
-    from personalization_assets.settings import load_settings
     from personalization_assets.warehouse import reading
 
-    settings = load_settings(file, warehouse=warehouse)
+    settings = load(file, warehouse)
     campaigns = load_campaigns(settings.campaigns_dir)
     if only is not None:
         load_campaigns(settings.campaigns_dir, [only])  # a misspelt name is one sentence
-    now = dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
+    now = moment()
     console = Console()
     with reading(settings.warehouse_file) as con:
         people, remark = find_people(con, who)

@@ -1,6 +1,5 @@
 """`personalize mails send`, `status`, `resolve`: mails to a mail server, and what came of it."""
 
-import datetime as dt
 import os
 import signal
 import sys
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 from rich.table import Table
+
+from personalization_assets.commands.shared import moment
 
 if TYPE_CHECKING:
     from personalization_assets.emails.delivery.due import Spool
@@ -65,7 +66,7 @@ def send(
             f"emails.delivery.username is set, but {PASSWORD_VARIABLE} is not: put the password "
             "into the environment."
         )
-    now = _time(as_of)
+    now = moment(as_of)
     console = Console()
     stop_list = StopList(settings.data_dir / "suppressions.csv")
     listed = sorted(stop_list.emails())
@@ -111,12 +112,6 @@ def send(
         sys.exit(130)
 
 
-def _time(as_of: str | None) -> dt.datetime:
-    from personalization_assets.tables import parse_as_of
-
-    return parse_as_of(as_of) if as_of else dt.datetime.now(dt.UTC).replace(tzinfo=None)
-
-
 @contextmanager
 def _stopping(stop: Callable[[], None]) -> Iterator[None]:
     """Ctrl-C and SIGTERM let the mails under way come to their end; the same again kills."""
@@ -149,7 +144,7 @@ def status(settings_file: Path | None, as_of: str | None, warehouse: Path | None
     console = Console()
     journal = Journal(settings.mails_dir)
     journal.settle()
-    now = _time(as_of)
+    now = moment(as_of)
     try:
         with reading(settings.warehouse_file) as con:
             decide_due(con, journal, now, settings.emails.delivery.expire_hours, not_yet=True)

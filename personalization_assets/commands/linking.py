@@ -3,7 +3,6 @@
 Both work on the warehouse, or with `--records` on a file alone.
 """
 
-import datetime as dt
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from personalization_assets.commands.shared import moment
 from personalization_assets.errors import UserError
 
 FILE = click.Path(path_type=Path)
@@ -129,7 +129,7 @@ def link(
             status.update("learning how alike records of one person are")
             extras = [c.extra for c in chosen.compare]
             model = train_model(work, load_comparisons(), extras, chosen.settings)
-        as_of = dt.datetime.now(dt.UTC).replace(tzinfo=None) if previous else FIRST_RUN
+        as_of = moment() if previous else FIRST_RUN
         report = link_table(work, model, chosen.settings, as_of, status.update)
         status.update("writing links")
         write_links(work, out)

@@ -5,7 +5,6 @@ import os
 import sys
 import webbrowser
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from personalization_assets.errors import UserError
-from personalization_assets.settings import Settings, load_settings
+from personalization_assets.commands.profile_columns import declared_columns, warehouse_if_any
+from personalization_assets.commands.shared import load, moment
+from personalization_assets.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -65,9 +65,9 @@ def preview(
     Without --customer and --scenario the page shows all scenarios, and which branches of the
     templates they and real customers reach.
     """
-    settings = load_settings(settings_file, warehouse=warehouse)
+    settings = load(settings_file, warehouse)
     path = out or settings.exports_dir / "preview" / f"{name}.html"
-    asked = Asked(customers, scenarios, variant, no_customers)
+    asked = Asked(customers, scenarios, variant, no_customers, warehouse is not None)
     write_preview(settings, name, path, Console(), asked)
     if not no_open and _has_display():
         webbrowser.open(path.resolve().as_uri())
@@ -81,6 +81,8 @@ class Asked:
     scenarios: Sequence[str] = ()
     variant: str | None = None
     without_customers: bool = False
+    warehouse: bool = False
+    """Whether it was named: then it must be there."""
 
     @property
     def whole(self) -> bool:
@@ -98,66 +100,21 @@ def write_preview(
     """
     from personalization_assets.emails.preview.coverage import coverage
     from personalization_assets.emails.preview.page import write_page
-    from personalization_assets.warehouse import reading
 
     report: Coverage | None
-    with ExitStack() as stack:
-        con = None
-        if settings.warehouse_file.exists() or asked.customers:
-            try:
-                con = stack.enter_context(reading(settings.warehouse_file))
-            except UserError as refused:
-                if asked.customers:
-                    raise
-                console.print(f"{refused} Only scenarios are shown.", markup=False, soft_wrap=True)
+    needed = asked.warehouse or bool(asked.customers)
+    with warehouse_if_any(settings, "emails.audience", needed) as (con, why_not):
         if con is not None:
             studio, mails, report = _look_up(con, settings, name, asked)
         else:
-            studio = _studio(settings, name, profile_types(settings), _today(), asked.variant)
+            if settings.warehouse_file.exists():
+                console.print(f"{why_not} Only scenarios are shown.", markup=False, soft_wrap=True)
+            columns = declared_columns(settings)
+            studio = _studio(settings, name, columns, _midnight(), asked.variant)
             mails = _of_scenarios(studio, asked.scenarios)
             report = coverage(studio.traced, studio.found) if asked.whole else None
     write_page(path, studio.campaign, mails, report, settings.emails.clip_bytes)
     _say(console, path, mails, report)
-
-
-def profile_types(settings: Settings) -> "dict[str, pa.DataType]":
-    """Columns of profiles.golden_profiles with their types, from contracts and SQL models alone: no
-    warehouse is needed."""
-    import dagster as dg
-    import duckdb
-
-    from personalization_assets.definitions import build_definitions
-    from personalization_assets.emails.mail_context import profile_columns
-    from personalization_assets.sql_models import read_sql_models
-
-    models = {m.contract.name: m for m in read_sql_models(settings.sql_models)}
-    schemas = {
-        ".".join(spec.key.path): spec.metadata["dagster/column_schema"]
-        for spec in build_definitions(settings).resolve_all_asset_specs()
-        if "dagster/column_schema" in spec.metadata
-    }
-    with duckdb.connect() as con:
-        for variable, value in settings.sql_variables(dt.datetime(2000, 1, 1)).items():
-            con.execute(f"SET VARIABLE {variable} = ?", [value])
-        made: set[str] = set()
-
-        def make(table: str) -> None:
-            if table in made:
-                return
-            made.add(table)
-            con.execute(f"CREATE SCHEMA IF NOT EXISTS {table.split('.')[0]}")
-            if table in models:
-                for upstream in models[table].reads:
-                    make(upstream)
-                con.execute(f"CREATE TABLE {table} AS FROM (\n{models[table].sql}\n) LIMIT 0")
-                return
-            schema = schemas[table]
-            assert isinstance(schema, dg.TableSchema)
-            columns = ", ".join(f'"{c.name}" {c.type}' for c in schema.columns)
-            con.execute(f"CREATE TABLE {table} ({columns})")
-
-        make("profiles.golden_profiles")
-        return profile_columns(con)
 
 
 def _studio(
@@ -187,16 +144,11 @@ def _look_up(
     from personalization_assets.emails.links import load_signer
     from personalization_assets.emails.mail_context import profile_columns
     from personalization_assets.emails.preview.coverage import coverage
-    from personalization_assets.warehouse import exists
 
-    if not exists(con, "emails.audience"):
-        raise UserError(
-            f"The warehouse {settings.warehouse_file} has no decisions about mails yet: run "
-            f"`personalize run` first."
-        )
-    as_of = con.execute("SELECT max(as_of) FROM emails.audience").fetchall()[0][0]
-    con.execute("SET VARIABLE as_of = ?", [as_of or _today()])
-    studio = _studio(settings, name, profile_columns(con), as_of or _today(), asked.variant)
+    found = con.execute("SELECT max(as_of) FROM emails.audience").fetchall()
+    as_of = found[0][0] or _midnight()
+    con.execute("SET VARIABLE as_of = ?", [as_of])
+    studio = _studio(settings, name, profile_columns(con), as_of, asked.variant)
     mails: list[Mail] = []
     if asked.scenarios or not asked.customers:
         mails += _of_scenarios(studio, asked.scenarios)
@@ -216,8 +168,9 @@ def _of_scenarios(studio: "Studio", names: Sequence[str]) -> "list[Mail]":
     return studio.mails([studio.scenario(name) for name in names] if names else known)
 
 
-def _today() -> dt.datetime:
-    return dt.datetime.combine(dt.datetime.now(dt.UTC).date(), dt.time())
+def _midnight() -> dt.datetime:
+    """The time of a page without a run: the same all day, so that its mails are."""
+    return moment().replace(hour=0, minute=0, second=0)
 
 
 def _say(console: Console, path: Path, mails: "Sequence[Mail]", report: "Coverage | None") -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from personalization_assets.commands.shared import load, say
+from personalization_assets.commands.shared import load, moment, say
 from personalization_assets.commands.wide import wide_console
 from personalization_assets.errors import UserError
 
@@ -247,7 +247,6 @@ def _desk(
     file: Path | None, asked: dict[str, Any], name: str
 ) -> Iterator[tuple["Desk", "Command"]]:
     """The warehouse, held from here on so that no run works between, and what judges rows."""
-    import datetime as dt
     import logging
 
     from personalization_assets.definitions import warehouse_of
@@ -256,18 +255,14 @@ def _desk(
     from personalization_assets.standardized.deciding import Desk
     from personalization_assets.standardized.in_force import contracts_in_force
     from personalization_assets.standardized.replay import Command
-    from personalization_assets.tables import Run, parse_as_of
+    from personalization_assets.tables import Run
 
     settings = load(file, asked["warehouse"], sources_yaml=asked["sources"])
     if not settings.warehouse_file.exists():
         raise UserError(
             f"There is no warehouse at {settings.warehouse_file}: run `personalize run` first."
         )
-    as_of = (
-        parse_as_of(asked["as_of"])
-        if asked["as_of"]
-        else dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
-    )
+    as_of = moment(asked["as_of"])
     contracts = contracts_in_force(settings.standardized)
     config = load_sources(settings.sources_file)
     warehouse = warehouse_of(settings).model_copy(update={"wait_seconds": 2.0})

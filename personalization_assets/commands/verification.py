@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from personalization_assets.commands.shared import moment
 from personalization_assets.commands.wide import wide_console
 from personalization_assets.errors import UserError
 
@@ -34,7 +35,6 @@ def verify() -> None:
 def status(file: Path | None, shown: int, as_of: str | None, warehouse: Path | None) -> None:
     """Show the budget, the verdicts that count, and what the next run would ask."""
     from personalization_assets.settings import load_settings
-    from personalization_assets.tables import parse_as_of
     from personalization_assets.warehouse import exists, reading
 
     settings = load_settings(file, warehouse=warehouse)
@@ -47,8 +47,7 @@ def status(file: Path | None, shown: int, as_of: str | None, warehouse: Path | N
             )
         _print_service(console, con, settings.standardized.verification)
         _print_verdicts(console, con)
-        moment = parse_as_of(as_of) if as_of else dt.datetime.now(dt.UTC).replace(tzinfo=None)
-        _print_next(console, con, settings, moment, shown)
+        _print_next(console, con, settings, moment(as_of), shown)
 
 
 def _print_service(

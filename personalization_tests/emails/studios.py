@@ -5,7 +5,7 @@ from functools import cache
 
 import pyarrow as pa
 
-from personalization_assets.commands.preview import profile_types
+from personalization_assets.commands.profile_columns import declared_columns
 from personalization_assets.emails.brand import load_brand
 from personalization_assets.emails.campaigns import load_campaigns
 from personalization_assets.emails.mail_context import mail_contract
@@ -19,7 +19,7 @@ CAMPAIGNS = {c.name: c for c in load_campaigns(PROJECT / "data" / "campaigns")}
 
 @cache
 def contract() -> dict[str, pa.DataType]:
-    return mail_contract(profile_types(Settings()))
+    return mail_contract(declared_columns(Settings()))
 
 
 @cache

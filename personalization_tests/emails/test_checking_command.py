@@ -66,7 +66,7 @@ def test_the_estimated_size_is_that_of_the_largest_mails(shop: Shop) -> None:
 def test_nothing_wrong_ends_with_0_and_says_so(data: Path) -> None:
     result = call("check")
     assert (result.exit_code, result.stdout) == (0, "mine checked: nothing found.\n")
-    assert "without a warehouse" in result.stderr
+    assert "There is no warehouse at" in result.stderr
 
 
 def test_findings_are_listed_by_file_with_places_that_an_editor_opens(data: Path) -> None:
@@ -123,17 +123,37 @@ def test_a_name_that_does_not_exist_is_one_sentence(data: Path) -> None:
     assert "did you mean 'mine'?" in result.stderr
 
 
-def test_with_a_warehouse_the_types_are_its_own(data: Path) -> None:
-    make_shop(5, str(data / "warehouse.duckdb")).close()
+def test_types_are_checked_with_and_without_a_warehouse(data: Path) -> None:
     write_campaign(
         data / "campaigns", {"subject.liquid": "{% for x in customer.city %}{% endfor %}a"}
     )
+    assert "customer.city is not a list" in call("check").stdout
+    # In this warehouse the column is of another type.
+    con = make_shop(5, str(data / "warehouse.duckdb"))
+    con.execute("ALTER TABLE profiles.golden_profiles ALTER city TYPE VARCHAR[] USING [city]")
+    con.close()
     result = call("check")
-    assert "not_a_list" in result.stdout
+    assert result.stdout == "mine checked: nothing found.\n"
     assert "warehouse" not in result.stderr
     with duckdb.connect(str(data / "warehouse.duckdb")) as con:
         con.execute("DROP SCHEMA profiles CASCADE")
-    assert "without a warehouse" in call("check").stderr
+    result = call("check")
+    assert "customer.city is not a list" in result.stdout
+    assert "has no table profiles.golden_profiles yet" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["check"], ["why", "c_1"]])
+def test_a_warehouse_that_was_named_must_be_there(data: Path, command: list[str]) -> None:
+    result = call(*command, "--warehouse", "none.duckdb")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "personalize: There is no warehouse at none.duckdb: run `personalize run` first.\n"
+    )
+    (data / "text.duckdb").write_text("no database, whatever its name says")
+    result = call(*command, "--warehouse", "text.duckdb")
+    assert result.exit_code == 1
+    assert "The warehouse text.duckdb cannot be opened" in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_mistake_in_a_shared_part_is_told_once(data: Path) -> None:

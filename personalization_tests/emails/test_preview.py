@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from click.testing import CliRunner, Result
 
 from personalization_assets.cli import main
-from personalization_assets.commands.preview import profile_types
+from personalization_assets.commands.profile_columns import declared_columns
 from personalization_assets.emails.contracts import DECISIONS, RULES
 from personalization_assets.emails.gallery_page import DECISION_WORDS, RULE_WORDS
 from personalization_assets.emails.links import Signer
@@ -202,8 +203,7 @@ def run(*arguments: str, data: Path | None = None) -> Result:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A data folder without a warehouse."""
-    for name in ("brand.yaml", "sources.yaml", "survivorship.yaml"):
-        shutil.copy(PROJECT / "data" / name, tmp_path / name)
+    shutil.copy(PROJECT / "data" / "brand.yaml", tmp_path / "brand.yaml")
     shutil.copytree(PROJECT / "data" / "campaigns", tmp_path / "campaigns")
     return tmp_path
 
@@ -251,6 +251,7 @@ def test_while_a_run_writes_the_warehouse_scenarios_are_shown(data: Path) -> Non
         (["win_back", "--scenario", "no_consnet"], "did you mean 'no_consent'?"),
         (["win_back", "--variant", "newz"], "has no variant 'newz', did you mean 'news'?"),
         (["win_back", "--customer", "c_1"], "There is no warehouse at"),
+        (["win_back", "--warehouse", "none.duckdb"], "There is no warehouse at none.duckdb"),
     ],
 )
 def test_a_mistake_is_one_sentence(data: Path, arguments: list[str], says: str) -> None:
@@ -261,8 +262,18 @@ def test_a_mistake_is_one_sentence(data: Path, arguments: list[str], says: str) 
     assert not (data / "exports").exists()
 
 
+def test_a_warehouse_that_no_run_has_filled_is_no_reason_to_show_nothing(data: Path) -> None:
+    duckdb.connect(str(data / "warehouse.duckdb")).close()
+    done = run("win_back", "--scenario", "typical", data=data)
+    assert done.exit_code == 0, done.output
+    assert "has no table emails.audience yet" in done.output
+    assert "Only scenarios are shown." in done.output
+    named = run("win_back", "--warehouse", str(data / "warehouse.duckdb"), data=data)
+    assert (named.exit_code, named.output.count("\n")) == (1, 1)
+
+
 def test_types_of_profiles_are_known_without_a_warehouse() -> None:
-    types = profile_types(Settings())
+    types = declared_columns(Settings())
     model = read_sql_model(PROJECT / "dbt_like_sql" / "profiles" / "golden_profiles.sql")
     assert list(types) == [column.name for column in model.contract.columns]
     assert str(types["loyalty_points"]) == "int64"
