@@ -32,6 +32,8 @@ STYLES: Mapping[str, tuple[str, str, bool]] = {
 }
 MOST_DIGITS = 400
 """Longest number that a filter rounds; more is a mistake, or meant to take time."""
+MOST_PLAIN = 1e12
+"""Numbers below have at most 15 digits with two places: a float tells those apart."""
 
 CLOCK_FILTERS = frozenset({"date"})
 """Filters of python-liquid whose result depends on when they run."""
@@ -209,10 +211,29 @@ def _moment(value: Any, now: datetime) -> date | None:
     return found
 
 
-def _grouped(number: Decimal, places: int, style: tuple[str, str, bool], name: str) -> str:
+Number = int | float | Decimal
+
+
+def _number(value: Any, name: str) -> Number:
+    """A plain number that is not too long as it is; anything else as a decimal, or an error."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST_PLAIN:
+        return value
+    return to_decimal(value, name)
+
+
+def _grouped(number: Number, places: int, style: tuple[str, str, bool], name: str) -> str:
     thousands, point, _ = style
-    text = f"{quantized(number, places, name):,.{max(places, 0)}f}"
+    text = _digits(number, places, name)
     return text.replace(",", "\0").replace(".", point).replace("\0", thousands)
+
+
+def _digits(number: Number, places: int, name: str) -> str:
+    if not isinstance(number, Decimal) and 0 <= places <= 2:
+        text = f"{number:,.{places}f}"
+        if float(text.replace(",", "")) == number:
+            return text  # there was nothing to round
+    rounded = quantized(to_decimal(number, name), places, name)
+    return f"{rounded:,.{max(places, 0)}f}"
 
 
 def money(currency: str, locale: str) -> Callable[..., Any]:
@@ -225,8 +246,9 @@ def money(currency: str, locale: str) -> Callable[..., Any]:
         if nothing(value):
             return None
         code = currency if nothing(code) else str(code)
-        number = to_decimal(value, "money")
-        text = _grouped(abs(number), 0 if code in WITHOUT_CENTS else 2, style, "money")
+        number = _number(value, "money")
+        places = 0 if code in WITHOUT_CENTS else 2
+        text = _grouped(number, places, style, "money").removeprefix("-")
         sign = "-" if number < 0 and text.strip("0,.") else ""
         symbol = SYMBOLS.get(code, code)
         if style[2]:
@@ -246,7 +268,7 @@ def number(locale: str) -> Callable[..., Any]:
         if nothing(value):
             return None
         digits = int(to_decimal(places, "number"))
-        return _grouped(to_decimal(value, "number"), digits, style, "number")
+        return _grouped(_number(value, "number"), digits, style, "number")
 
     return number_
 
