@@ -51,7 +51,7 @@ class BatchReport:
 
     def take(self, answer: Answer) -> None:
         """Note a rendered part."""
-        campaign = answer.job.recipe.campaign.name
+        campaign = answer.job.recipe.key[0]
         self.rows[campaign] = self.rows.get(campaign, 0) + answer.rows
 
 
@@ -121,22 +121,12 @@ def render_parts(
     prepare(con, compiled[0].brand, settings.bestseller_days)
     shown.prepare(con)
     model = con.execute("SELECT max(model_version) FROM recommendations.top_products").fetchall()
-    contract = mail_contract(profile_columns(con))
     sends = con.execute("SELECT count(*) FROM emails.audience WHERE decision = 'send'").fetchall()
     workers = settings.workers or min(os.cpu_count() or 1, 8)
     alone = workers == 1 or sends[0][0] < settings.parallel_from
     with _Crew(0 if alone else workers, report, progress) as crew:
         for templates in compiled:
-            recipe = Recipe(
-                templates.campaign,
-                templates.variant,
-                templates.brand,
-                contract,
-                settings,
-                as_of,
-                signer,
-                model[0][0],
-            )
+            recipe = Recipe(templates, signer, model[0][0])
             name = f"{templates.campaign.name}-{templates.variant.name}"
             waiting = folder / f"{name}-{WAITING}"
             batches = _write_contexts(waiting, contexts_of(con, templates, CONTEXT_ROWS))
@@ -150,7 +140,7 @@ def render_parts(
                 )
                 for first in range(0, batches, PART_BATCHES)
             ]
-            crew.work(jobs, templates)
+            crew.work(jobs)
             shown.note(con, templates, [job.part for job in jobs])
             report.parts += [job.part for job in jobs]
             waiting.unlink()
@@ -190,7 +180,7 @@ class _Crew:
             if whole is not counts:
                 whole.add(counts)
 
-    def work(self, jobs: Sequence[Job], templates: MailTemplates) -> None:
+    def work(self, jobs: Sequence[Job]) -> None:
         """Render all parts of a variant.
 
         Raises:
@@ -198,7 +188,7 @@ class _Crew:
         """
         if not self._workers:
             for job in jobs:
-                self._take(0, self._bench.render(job, templates))
+                self._take(0, self._bench.render(job))
             return
         waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         answers: queue.SimpleQueue[tuple[int, Answer]] = queue.SimpleQueue()

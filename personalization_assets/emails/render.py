@@ -189,7 +189,7 @@ class MailRenderer:
     ) -> pa.RecordBatch:
         if part not in self._compiled:
             contract = {f.name: f.type for f in columns.batch.schema if f.name not in ROW_FIELDS}
-            parsed, where = getattr(self.templates, part), self.templates.where(part)
+            parsed, where = self.templates.parsed[part], self.templates.where(part)
             self._compiled[part] = liquid_batch.compile(parsed, contract, self._constants, where)
         try:
             done = self._compiled[part].render(columns, self._seconds)
@@ -315,7 +315,7 @@ def mail_headers(templates: MailTemplates, send_id: str, one_click: str) -> dict
 
 def shop_links(templates: MailTemplates) -> dict[str, str]:
     """Links to the shop, tagged for this variant; the same in each of its mails."""
-    utm = templates.environments[0].filters["utm"]
+    utm = templates.environments[False].filters["utm"]
     brand = templates.brand
     pages = {
         "home": brand.site_url,

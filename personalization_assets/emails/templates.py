@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 from liquid.template import BoundTemplate
@@ -28,27 +30,45 @@ BLOCKS = "_blocks"
 
 @dataclass(frozen=True)
 class MailTemplates:
-    """The four parsed templates of one campaign variant.
+    """The four checked templates of one campaign variant.
 
-    `texts` are what each of them was parsed from, `partials` the shared parts that they may render,
-    both with the places in their authors' files. `customer_fields` are the columns of
-    golden_profiles that they use, `version` changes when any of their files, the brand or the
-    campaign's settings change, `warnings` is what a look at them found that does not stop a run.
+    `texts` are those of the parts, `partials` the shared parts that they may render, both with the
+    places in their authors' files. `customer_fields` are the columns of golden_profiles that they
+    use, `version` changes when any of their files, the brand or the campaign's settings change,
+    `warnings` is what a look at them found that does not stop a run.
+
+    They are parsed when they are first asked for, so that another process gets texts and need not
+    check them again: MJML and checks take ten times as long as parsing.
     """
 
     campaign: Campaign
     variant: Variant
     brand: Brand
+    settings: EmailsSettings
+    as_of: datetime
     version: str
-    subject: BoundTemplate
-    preheader: BoundTemplate
-    html: BoundTemplate
-    text: BoundTemplate
     texts: Mapping[str, Written]
     partials: Mapping[str, Source]
     customer_fields: frozenset[str]
-    environments: tuple[MailEnvironment, MailEnvironment]
     warnings: tuple[Finding, ...] = ()
+
+    @cached_property
+    def environments(self) -> Mapping[bool, MailEnvironment]:
+        """By whether it is for HTML."""
+        return environments(
+            self.campaign, self.variant, self.brand, self.settings, self.as_of, self.partials
+        )
+
+    @cached_property
+    def parsed(self) -> Mapping[str, BoundTemplate]:
+        """By part: subject, preheader, text, html."""
+        return {
+            part: self.environments[part == "html"].from_string(text.text, name=text.name)
+            for part, text in self.texts.items()
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
 
     def where(self, part: str) -> Where:
         """What says where the text of a part, or of a shared part in it, is written: `file line n`,
@@ -92,17 +112,6 @@ def examine_variant(
 ) -> MailTemplates | None:
     """The same, but everything that is wrong goes into `findings`; None if a file can't be used."""
     partials = read_partials(campaign.folder.parent / BLOCKS, findings)
-    html_env, text_env = (
-        MailEnvironment(
-            html=html,
-            brand=brand,
-            utm=utm_tags(campaign, variant),
-            as_of=as_of,
-            settings=settings,
-            partials={name: source.text for name, source in partials.items()},
-        )
-        for html in (True, False)
-    )
     parsed = parse_mail(
         {
             "subject": campaign.folder / variant.subject,
@@ -111,7 +120,7 @@ def examine_variant(
             "text": campaign.folder / variant.text,
         },
         partials,
-        {True: html_env, False: text_env},
+        environments(campaign, variant, brand, settings, as_of, partials),
         Shop(
             brand,
             contract,
@@ -133,17 +142,36 @@ def examine_variant(
         campaign=campaign,
         variant=variant,
         brand=brand,
+        settings=settings,
+        as_of=as_of,
         version=digest.hexdigest()[:12],
-        subject=parsed.templates["subject"],
-        preheader=parsed.templates["preheader"],
-        html=parsed.templates["html"],
-        text=parsed.templates["text"],
         texts=parsed.texts,
         partials=parsed.partials,
         customer_fields=parsed.customer_fields,
-        environments=(html_env, text_env),
         warnings=findings.warnings,
     )
+
+
+def environments(
+    campaign: Campaign,
+    variant: Variant,
+    brand: Brand,
+    settings: EmailsSettings,
+    as_of: datetime,
+    partials: Mapping[str, Source],
+) -> dict[bool, MailEnvironment]:
+    """The Liquid of a variant, by whether it is for HTML."""
+    return {
+        html: MailEnvironment(
+            html=html,
+            brand=brand,
+            utm=utm_tags(campaign, variant),
+            as_of=as_of,
+            settings=settings,
+            partials={name: source.text for name, source in partials.items()},
+        )
+        for html in (True, False)
+    }
 
 
 def utm_tags(campaign: Campaign, variant: Variant) -> dict[str, str]:

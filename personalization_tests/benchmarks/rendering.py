@@ -278,7 +278,7 @@ def shipped_reference(people: int) -> Callable[[], Done]:
         size = 0
         for row in rows:
             try:
-                done = {part: getattr(templates, part).render(row) for part in PARTS}
+                done = {part: templates.parsed[part].render(row) for part in PARTS}
             except AbortMail:
                 continue
             size += len(done["html"].encode())

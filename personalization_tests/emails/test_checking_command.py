@@ -59,7 +59,7 @@ def test_the_estimated_size_is_that_of_the_largest_mails(shop: Shop) -> None:
         made = compile_variant(
             campaign, campaign.file.variants[0], shop.brand, contract, EmailsSettings(), AS_OF
         )
-        estimate = html_bytes(made.html, campaign.file.products.count)
+        estimate = html_bytes(made.parsed["html"], campaign.file.products.count)
         assert 0.9 < estimate / sizes[campaign.name] < 1.3
 
 

@@ -92,7 +92,7 @@ def test_templates_with_markers_render_what_they_render_without(campaign: str) -
         for scenario in made.found.scenarios:
             whole = {**constants, **scenario.context}
             for part in PARTS:
-                expected = outcome(getattr(again, part), whole)
+                expected = outcome(again.parsed[part], whole)
                 assert outcome(traced.parts[part], whole) == expected, (scenario.key, part)
 
 

@@ -55,6 +55,11 @@ class Converted:
     source: Source
     tokens: tuple[tuple[int, int, int], ...]
 
+    @property
+    def name(self) -> str:
+        """The source's."""
+        return self.source.name
+
     def place(self, index: int) -> Place:
         """Where an offset into the text is written."""
         number = bisect.bisect_right(self.tokens, index, key=lambda token: token[0]) - 1

@@ -101,7 +101,7 @@ class Traced:
         self._names = References(contract)
         self._partials = templates.partials
         self._marked: set[int] = set()
-        self.parts: dict[str, BoundTemplate] = {name: getattr(templates, name) for name in PARTS}
+        self.parts: dict[str, BoundTemplate] = {part: templates.parsed[part] for part in PARTS}
         for part, template in self.parts.items():
             self._part, self._context = part, RenderContext(template)
             self._walk(template.nodes, {}, templates.texts[part], [])

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -79,11 +79,8 @@ class Studio:
         self.templates = [
             compile_variant(campaign, v, brand, contract, settings, as_of) for v in chosen
         ]
-        # Markers are put into templates of their own.
-        self.traced = [
-            Traced(compile_variant(campaign, v, brand, contract, settings, as_of), contract)
-            for v in chosen
-        ]
+        # Markers are put into parsed templates of their own.
+        self.traced = [Traced(replace(made), contract) for made in self.templates]
 
     def constants(self, templates: MailTemplates) -> dict[str, Any]:
         """Roots that are the same in every mail of a variant; signed links are stand-ins."""
