@@ -185,15 +185,28 @@ def _judge_mails(run: Run, mails: str) -> None:
 )
 def deliveries(run: Run) -> Query:
     """Write the rendered mails to files, or learn what the mail server was given; remember all."""
+    from personalization_assets.emails.delivery.pruning import midnight_before, prune_journal
     from personalization_assets.emails.handover import hand_over
 
+    delivery = run.settings.emails.delivery
+    forgotten = midnight_before(run.as_of, delivery.keep_journal_days)
+    pruned = prune_journal(run.con, run.settings.mails_dir, forgotten)
+    if pruned is None:
+        run.log.info("mails are going out, so the next run prunes their journal")
+    elif pruned:
+        run.log.info(
+            "%d mails of runs before %s were taken from the journal of sent mails",
+            pruned,
+            forgotten.date(),
+        )
+        run.metadata(taken_from_journal=pruned)
     sql, counts = hand_over(
         run.con,
         run.settings.exports_dir,
         earlier=run.exists("emails.deliveries"),
-        channel=run.settings.emails.delivery.channel,
+        channel=delivery.channel,
         journal=run.settings.mails_dir,
-        expire_hours=run.settings.emails.delivery.expire_hours,
+        expire_hours=delivery.expire_hours,
     )
     run.metadata(**{f"handed_over_{name}": number for name, number in counts.items()})
     return Query(sql)

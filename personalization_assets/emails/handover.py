@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from personalization_assets.emails.delivery.eml import write_eml
-from personalization_assets.emails.delivery.journal import reading_journal
+from personalization_assets.emails.delivery.journal import no_rows, reading_journal
 from personalization_assets.emails.delivery.streaming import CHUNK_ROWS, streaming
 from personalization_assets.emails.storage import STAMP, write_parquet
 
@@ -42,9 +42,11 @@ DELIVERIES_SQL = """
         FROM mail_journal
         UNION ALL BY NAME
         SELECT b.send_id, b.campaign, b.customer_id, b.variant, a.kind, b.to_email,
-               '{channel}' AS channel, CASE WHEN r.send_id IS NULL THEN {file} END AS file,
+               '{channel}' AS channel,
+               CASE WHEN r.send_id IS NULL AND NOT {forgotten} THEN {file} END AS file,
                a.send_at, b.content_hash, getvariable('as_of')::TIMESTAMP AS handed_over_as_of,
-               CASE WHEN r.send_id IS NULL THEN 'handed_over' ELSE 'refused' END AS status,
+               CASE WHEN {forgotten} THEN 'expired'
+                    WHEN r.send_id IS NULL THEN 'handed_over' ELSE 'refused' END AS status,
                NULL::BIGINT AS code, r.reason, NULL::BIGINT AS attempts
         FROM emails.batches b JOIN emails.audience a USING (send_id)
         LEFT JOIN refused_messages r USING (send_id)
@@ -80,12 +82,14 @@ def hand_over(
     send`, until they expire.
 
     A mail that an earlier run of the same day handed over, or that a mail server was given, is left
-    out; running again at the same `as_of` (the connection's variable) writes the same files.
+    out; running again at the same `as_of` (the connection's variable) writes the same files. Of a
+    day that the journal has forgotten nothing is written, and what is not known is `expired`.
     `earlier` says that emails.deliveries exists; `journal` is the folder of the journal, if any.
     Returns the SQL and the number of mails per campaign.
     """
-    with reading_journal(journal) as rows:
-        con.register("mail_journal_rows", rows)
+    with reading_journal(journal) as found:
+        forgotten_before = found.forgotten_before() if found else None
+        con.register("mail_journal_rows", found.reader() if found else no_rows())
         con.execute(
             "CREATE OR REPLACE TEMP TABLE mail_journal AS SELECT * REPLACE (send_at::TIMESTAMP AS"
             " send_at, as_of::TIMESTAMP AS as_of) FROM mail_journal_rows"
@@ -100,7 +104,8 @@ def hand_over(
     times = con.execute("SELECT getvariable('as_of')::TIMESTAMP").fetchall()
     as_of: datetime = times[0][0]
     stamp = as_of.strftime(STAMP)
-    counts, refused = _write_files(con, exports, as_of, channel)
+    forgotten = forgotten_before is not None and as_of < forgotten_before
+    counts, refused = ({}, {}) if forgotten else _write_files(con, exports, as_of, channel)
     file = {
         "file": f"b.campaign || '/{stamp}.parquet'",
         "eml": f"b.campaign || '/{stamp}/' || b.send_id || '.eml'",
@@ -117,6 +122,7 @@ def hand_over(
             file=file,
             expire_hours=int(expire_hours),
             kept=f"{before} USING (send_id)" if earlier else "",
+            forgotten="true" if forgotten else "false",
         ),
         counts,
     )

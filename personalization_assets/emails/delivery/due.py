@@ -56,6 +56,8 @@ DECIDE_SQL = """
                  OR lower(trim(to_email)) IN (SELECT email FROM listed_now) THEN 'suppressed'
             WHEN {no_consent} THEN 'without consent'
             WHEN coalesce(send_at, as_of) < $expired THEN 'expired'
+            -- A run of such a day may have sent it; the journal would not know any more.
+            WHEN as_of < $forgotten THEN 'older than the journal'
             ELSE 'send'
         END AS decision
     FROM ({mails}) m LEFT JOIN emails.suppressions s ON s.email = lower(trim(m.to_email))
@@ -129,6 +131,7 @@ def decide_due(
             "now": now,
             "campaign": campaign,
             "expired": now - timedelta(hours=expire_hours),
+            "forgotten": journal.forgotten_before(),
             "all": not_yet,
         },
     )
@@ -148,8 +151,15 @@ def spool_due(
     run first.
 
     Raises:
-        UserError: there is no such campaign.
+        UserError: there is no such campaign, or the journal has forgotten that time.
     """
+    forgotten = journal.forgotten_before()
+    if forgotten is not None and now < forgotten:
+        raise UserError(
+            f"Mails of before {forgotten:%Y-%m-%d} are not sent any more: what went out then has "
+            f"been taken from the journal (emails.delivery.keep_journal_days), so people might get "
+            f"a mail twice; choose a later --as-of."
+        )
     if campaign is not None:
         _know(con, campaign)
     decide_due(con, journal, now, expire_hours, campaign=campaign, listed=listed)

@@ -3,12 +3,16 @@
 Grain: one row per mail (`send_id`), of all runs. Status `sending` is written before the server sees
 the mail, its answer after; whatever is killed between leaves `sending`, which nobody sends again.
 A SQLite file of its own, for a run may hold the warehouse while mails go out.
+
+Rows of runs before a midnight may be forgotten (`pruning.py`). The journal remembers that midnight,
+and no mail of a run before it is sent any more: the send id of a mail is made of the day of its
+run, so whatever is rendered for such a day again may have gone out already.
 """
 
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -47,6 +51,8 @@ CREATE TABLE IF NOT EXISTS mails (
     code INTEGER, answer TEXT, about_recipient INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL)
 """
+# One row at most.
+FORGOTTEN_TABLE = "CREATE TABLE IF NOT EXISTS forgotten (before TEXT NOT NULL)"
 
 
 class Claim(NamedTuple):
@@ -86,6 +92,7 @@ class Journal:
         # Each commit is on the disk before it returns.
         self._con.execute("PRAGMA synchronous = FULL")
         self._con.execute(TABLE)
+        self._con.execute(FORGOTTEN_TABLE)
 
     def close(self) -> None:
         """Close the file."""
@@ -100,36 +107,35 @@ class Journal:
         Raises:
             UserError: another process is sending.
         """
-        handle = self._lock()
-        if handle is None:
-            raise UserError(
-                f"Another `personalize mails` command is sending from {self.folder}: wait for it "
-                "to finish."
-            )
-        try:
-            self._give_up()
+        with self.alone_or_not() as alone:
+            if not alone:
+                raise UserError(
+                    f"Another `personalize mails` command is sending from {self.folder}: wait for "
+                    "it to finish."
+                )
             yield
-        finally:
-            os.close(handle)
 
     def settle(self) -> None:
         """Mails that a killed process left as `sending` become `uncertain`, unless one is sending
         now."""
-        handle = self._lock()
-        if handle is not None:
-            try:
-                self._give_up()
-            finally:
-                os.close(handle)
+        with self.alone_or_not():
+            pass
 
-    def _lock(self) -> int | None:
+    @contextmanager
+    def alone_or_not(self) -> Iterator[bool]:
+        """Whether no other process is sending; if so, none does before the end, and mails that a
+        killed one left as `sending` are `uncertain`."""
         handle = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+                return
+            self._give_up()
+            yield True
+        finally:
             os.close(handle)
-            return None
-        return handle
 
     def _give_up(self) -> None:
         self._con.execute(
@@ -141,23 +147,63 @@ class Journal:
         """Record answers and claim the next mails, together and durably."""
         if not outcomes and not claims:
             return
+        with self._transaction():
+            self._con.executemany(
+                "UPDATE mails SET status = ?, code = ?, answer = ?, about_recipient = ?"
+                " WHERE send_id = ?",
+                [(*outcome[:3], int(outcome.about_recipient), i) for i, outcome in outcomes],
+            )
+            self._con.executemany(
+                "INSERT INTO mails VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'sending', NULL, NULL, 0, 1)"
+                " ON CONFLICT (send_id) DO UPDATE SET status = 'sending', code = NULL,"
+                " answer = NULL, to_email = excluded.to_email,"
+                " content_hash = excluded.content_hash, attempts = attempts + 1",
+                [
+                    (*c[:7], c.send_at.isoformat() if c.send_at else None, c.as_of.isoformat())
+                    for c in claims
+                ],
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         self._con.execute("BEGIN IMMEDIATE")
-        self._con.executemany(
-            "UPDATE mails SET status = ?, code = ?, answer = ?, about_recipient = ?"
-            " WHERE send_id = ?",
-            [(*outcome[:3], int(outcome.about_recipient), i) for i, outcome in outcomes],
-        )
-        self._con.executemany(
-            "INSERT INTO mails VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'sending', NULL, NULL, 0, 1)"
-            " ON CONFLICT (send_id) DO UPDATE SET status = 'sending', code = NULL, answer = NULL,"
-            " to_email = excluded.to_email, content_hash = excluded.content_hash,"
-            " attempts = attempts + 1",
-            [
-                (*c[:7], c.send_at.isoformat() if c.send_at else None, c.as_of.isoformat())
-                for c in claims
-            ],
-        )
+        try:
+            yield
+        except BaseException:
+            self._con.execute("ROLLBACK")
+            raise
         self._con.execute("COMMIT")
+
+    def forgotten_before(self) -> datetime | None:
+        """Midnight before which no run's mails are sent any more, if rows were ever forgotten."""
+        rows = self._con.execute("SELECT before FROM forgotten").fetchall()
+        return datetime.fromisoformat(rows[0][0]) if rows else None
+
+    def forget(self, send_ids: Iterable[str], before: datetime) -> int:
+        """Take out mails of runs before that midnight, and remember it: all or nothing.
+
+        The caller sees to it that no process is sending (`alone`). Returns how many rows went.
+        """
+        self._con.execute("PRAGMA secure_delete = ON")  # addresses are not left in free pages
+        with self._transaction():
+            went = self._con.executemany(
+                "DELETE FROM mails WHERE send_id = ?", ((i,) for i in send_ids)
+            ).rowcount
+            if went > 0:
+                before = max(before, self.forgotten_before() or before)
+                self._con.execute("DELETE FROM forgotten")
+                self._con.execute("INSERT INTO forgotten VALUES (?)", [before.isoformat()])
+        if went > 0:
+            self._shrink()
+        return max(went, 0)
+
+    def _shrink(self) -> None:
+        """Give the file's free pages back, should they be many; the next mails use a few."""
+        ((free,),) = self._con.execute("PRAGMA freelist_count").fetchall()
+        ((pages,),) = self._con.execute("PRAGMA page_count").fetchall()
+        if free * 4 > pages:
+            self._con.execute("VACUUM")
+        self._con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def refused_addresses(self) -> set[str]:
         """Addresses that a server refused for good, in small letters."""
@@ -215,16 +261,21 @@ class Journal:
 
 
 @contextmanager
-def reading_journal(folder: Path | None) -> Iterator[pa.RecordBatchReader]:
-    """All rows of the journal in a folder, in `COLUMNS`; none where there is no journal."""
+def reading_journal(folder: Path | None) -> Iterator[Journal | None]:
+    """The journal in a folder, if there is one, and closed in the end."""
     if folder is None or not (folder / FILE).is_file():
-        yield pa.RecordBatchReader.from_batches(_schema(COLUMNS), [])
+        yield None
         return
     journal = Journal(folder)
     try:
-        yield journal.reader()
+        yield journal
     finally:
         journal.close()
+
+
+def no_rows() -> pa.RecordBatchReader:
+    """What `Journal.reader` gives of an empty journal."""
+    return pa.RecordBatchReader.from_batches(_schema(COLUMNS), [])
 
 
 def _schema(columns: Sequence[str]) -> pa.Schema:

@@ -1,5 +1,6 @@
 """What a user may set about delivery. Only pydantic and the standard library."""
 
+import math
 from pathlib import Path
 from typing import Literal, Self
 
@@ -8,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from personalization_assets.emails.delivery.message import MessageError, sender_of
 
 PORTS = {"none": 25, "starttls": 587, "tls": 465}
+LONGEST_WAIT_DAYS = 5
+"""From the midnight before a run until the hour that suits a person best, wherever they live."""
 
 
 class DeliverySettings(BaseModel):
@@ -57,6 +60,14 @@ class DeliverySettings(BaseModel):
         default=48, ge=1, le=24 * 90, description="Hours after its time that a mail is still sent"
     )
 
+    keep_journal_days: int = Field(
+        default=120,
+        ge=1,
+        le=3650,
+        description="Days that the journal of sent mails goes back; what older runs rendered is "
+        "not sent any more",
+    )
+
     @property
     def used_port(self) -> int:
         """The port, or the usual one for the security."""
@@ -69,6 +80,16 @@ class DeliverySettings(BaseModel):
             return value if value is None else sender_of(value)
         except MessageError as error:
             raise ValueError(f"envelope_from: {error}") from None
+
+    @model_validator(mode="after")
+    def _remembered_while_it_may_go(self) -> Self:
+        needed = math.ceil(self.expire_hours / 24) + LONGEST_WAIT_DAYS
+        if self.keep_journal_days < needed:
+            raise ValueError(
+                f"keep_journal_days ({self.keep_journal_days}) is too short: mails go out until "
+                f"expire_hours ({self.expire_hours}) after their time, so make it {needed} or more"
+            )
+        return self
 
     @model_validator(mode="after")
     def _password_in_the_open(self) -> Self:
