@@ -46,8 +46,8 @@ import duckdb
 import polars as pl
 
 from personalization_assets.emails import decision_sql
-from personalization_assets.emails.campaigns import Campaign
-from personalization_assets.emails.problems import did_you_mean
+from personalization_assets.emails.campaigns import Campaign, CampaignError
+from personalization_assets.emails.problems import did_you_mean, yaml_line
 from personalization_assets.emails.settings import EmailsSettings
 from personalization_assets.emails.suppression_list import register_tables, suppression_of
 from personalization_assets.errors import UserError
@@ -65,23 +65,30 @@ def stable_share(text: str) -> str:
 
 
 def check_audience(con: duckdb.DuckDBPyConnection, campaign: Campaign) -> None:
-    """Raise a sentence if the campaign's audience does not fit golden_profiles."""
+    """Ask the database whether a campaign's audience fits golden_profiles.
+
+    Raises:
+        CampaignError: it does not: a column that is not there, or types that do not fit.
+    """
     try:
         con.execute(f"EXPLAIN {_candidates_sql(campaign)}").fetchall()
     except duckdb.Error as error:
         text = str(error)
-        where = campaign.folder / "campaign.yaml"
         columns = [
             row[0] for row in con.execute("DESCRIBE profiles.golden_profiles").fetchall()
         ] + ["as_of"]
         if 'Referenced column "' in text:
             word = text.split('Referenced column "')[1].split('"')[0]
-            raise UserError(
-                f"{where}: audience: golden_profiles has no column {word!r}"
-                f"{did_you_mean(word, columns) or '.'}"
-            ) from error
-        reason = text.splitlines()[0].split(": ", 1)[-1].rstrip(".")
-        raise UserError(f"{where}: audience: {reason}.") from error
+            hint = did_you_mean(word, columns).rstrip("?")
+            if word[:1] in "“”„‘’‚«»":
+                hint = "; write texts in straight single quotes, as in city = 'Rome'"
+            problem = f"golden_profiles has no column {word!r}{hint}"
+        else:
+            problem = text.splitlines()[0].split(": ", 1)[-1].rstrip(".")
+        path = campaign.folder / "campaign.yaml"
+        written = path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+        line = yaml_line(written, ("audience",))
+        raise CampaignError(path, [(line, f"audience: {problem}")]) from error
 
 
 def _candidates_sql(campaign: Campaign) -> str:

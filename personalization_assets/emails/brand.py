@@ -1,19 +1,28 @@
 """The shop as its mails show it: `data/brand.yaml`."""
 
-from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from personalization_assets.emails.problems import first_problem
+from personalization_assets.emails.problems import (
+    Place,
+    YamlError,
+    all_problems,
+    fits,
+    read_yaml,
+    yaml_line,
+)
 from personalization_assets.errors import UserError
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s\"'<>]+$")]
-Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
-Address = Annotated[str, StringConstraints(pattern=r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+$")]
+Url = Annotated[str, fits(r"https?://[^\s\"'<>]+", "an address that begins with https://")]
+Colour = Annotated[str, fits(r"#[0-9a-fA-F]{6}", "a colour such as '#1f5c46'")]
+Address = Annotated[str, fits(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\"]+", "an e-mail address")]
+Country = Annotated[str, fits("[A-Z]{2}", "a country's two letters, such as IE")]
+Currency = Annotated[str, fits("[A-Z]{3}", "a currency's three letters, such as EUR")]
+LOCALES = ("en", "de", "fr", "es", "it", "nl")
+Locale = Annotated[str, fits("|".join(LOCALES), f"one of {', '.join(LOCALES)}")]
 
 
 class Sender(BaseModel):
@@ -41,7 +50,7 @@ class RegionalOffer(BaseModel):
     """A line that only people in some countries see."""
 
     model_config = ConfigDict(extra="forbid")
-    countries: list[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]]
+    countries: list[Country]
     text: Text
 
 
@@ -62,8 +71,8 @@ class Brand(BaseModel):
     product_url: Url = Field(description="Address of a product; {product_id} is replaced")
     unsubscribe_url: Url = Field(description="Where List-Unsubscribe posts to; must be https")
     preferences_url: Url
-    locale: str = Field(default="en", pattern="^(en|de|fr|es|it|nl)$")
-    currency: str = Field(default="EUR", pattern="^[A-Z]{3}$")
+    locale: Locale = "en"
+    currency: Currency = "EUR"
     colours: Colours = Colours()
     tile_colours: list[Colour] = Field(
         default=["#dbe6dd", "#eadfd0", "#d9e2ea", "#ece3e6", "#e6e4d2", "#dfe7e6"],
@@ -77,7 +86,8 @@ def load_brand(path: Path) -> Brand:
     """Read `brand.yaml`.
 
     Raises:
-        UserError: the file is absent, is not YAML, or a field is missing, unknown or malformed.
+        UserError: the file is absent, is not YAML, or a field is missing, unknown or malformed; the
+            first mistake, with its line.
     """
     if not path.is_file():
         raise UserError(
@@ -85,18 +95,25 @@ def load_brand(path: Path) -> Brand:
             f"(the project's data/brand.yaml is an example)."
         )
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {first_problem(error)}.") from error
+        text, raw = read_yaml(path)
+    except YamlError as error:
+        raise UserError(f"{path} line {error.line}: {error.problem}.") from error
     if not isinstance(raw, dict):
         raise UserError(f"{path} must hold fields such as name and site_url, one per line.")
     try:
         return Brand.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{path}: {first_problem(error, known=known_fields(Brand))}.") from error
+        at, says = all_problems(error, _fields)[0]
+        raise UserError(f"{path} line {yaml_line(text, at)}: {says}.") from error
 
 
-@cache
-def known_fields(model: type[BaseModel]) -> tuple[str, ...]:
-    """Field names of a model, for a suggestion when one is misspelt."""
-    return tuple(f.alias or n for n, f in model.model_fields.items())
+def _fields(place: Place) -> list[str]:
+    """Known names at the place where a validation failed."""
+    models: dict[str, type[BaseModel]] = {
+        "sender": Sender,
+        "colours": Colours,
+        "regional_offers": RegionalOffer,
+    }
+    return list(
+        models.get(str(place[0]), Brand).model_fields if len(place) > 1 else Brand.model_fields
+    )

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import sqlglot
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -28,15 +26,21 @@ from personalization_assets.emails.brand import Address, Sender, Text
 from personalization_assets.emails.checking.rules import RULES
 from personalization_assets.emails.problems import (
     Place,
+    YamlError,
     all_problems,
     did_you_mean,
-    first_problem,
+    fits,
+    read_yaml,
     yaml_line,
 )
 from personalization_assets.errors import UserError
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Name = Annotated[
+    str, fits("[a-z][a-z0-9_]{0,39}", "a word of small letters, digits and underscores")
+]
+FileName = Annotated[
+    str, fits("[A-Za-z0-9][A-Za-z0-9._-]*", "the name of a file beside campaign.yaml")
+]
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 CLOCK_FUNCTIONS = (
     sql.CurrentTimestamp,
@@ -133,9 +137,11 @@ class CampaignFile(BaseModel):
                 raise ValueError(f"{code!r} is an error, and only warnings can be allowed")
         return value
 
-    @field_validator("schedule")
+    @field_validator("schedule", mode="before")
     @classmethod
-    def _days(cls, value: str) -> str:
+    def _days(cls, value: object) -> str:
+        if not isinstance(value, str):
+            raise ValueError("must be 'daily', or days of the week with commas between them")
         words = [w.strip().lower() for w in value.split(",")]
         for word in words:
             if words != ["daily"] and word not in DAYS:
@@ -214,7 +220,7 @@ class CampaignError(UserError):
     """What is wrong in a campaign's own file: `problems` are lines (from 1) and half sentences."""
 
     def __init__(self, path: Path, problems: Sequence[tuple[int, str]], says: str = "") -> None:
-        super().__init__(says or f"{path}: {problems[0][1]}.")
+        super().__init__(says or f"{path} line {problems[0][0]}: {problems[0][1]}.")
         self.path, self.problems = path, problems
 
 
@@ -270,14 +276,9 @@ def load_campaign(folder: Path) -> Campaign:
         )
         raise CampaignError(path, [(1, says.rstrip("."))], says)
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = f"this is not valid YAML: {first_problem(error)}"
-        line = mark.line + 1 if mark is not None else 1
-        says = f"{path} is not valid YAML: {first_problem(error)}."
-        raise CampaignError(path, [(line, problem)], says) from error
+        text, raw = read_yaml(path)
+    except YamlError as error:
+        raise CampaignError(path, [(error.line, error.problem)]) from error
     if not isinstance(raw, dict):
         says = f"{path} must hold fields such as description and audience."
         raise CampaignError(path, [(1, "this must hold fields such as description")], says)

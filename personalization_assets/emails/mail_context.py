@@ -121,6 +121,23 @@ def mail_contract(profile_columns: Mapping[str, pa.DataType]) -> dict[str, pa.Da
     }
 
 
+def in_words(kind: pa.DataType) -> str:
+    """A type as a marketer calls it."""
+    for fits, words in (
+        (pa.types.is_boolean, "true or false"),
+        (pa.types.is_integer, "a whole number"),
+        (pa.types.is_floating, "a number"),
+        (pa.types.is_decimal, "a number"),
+        (pa.types.is_timestamp, "a time, such as 2026-12-24 18:00:00"),
+        (pa.types.is_date, "a day, such as 2026-12-24"),
+        (pa.types.is_list, "a list"),
+        (pa.types.is_struct, "fields with names"),
+    ):
+        if fits(kind):
+            return words
+    return "a text"
+
+
 def profile_columns(con: duckdb.DuckDBPyConnection) -> dict[str, pa.DataType]:
     """Columns of profiles.golden_profiles as they are in the warehouse."""
     schema = con.sql("SELECT * FROM profiles.golden_profiles LIMIT 0").to_arrow_table().schema

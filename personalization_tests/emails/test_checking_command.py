@@ -174,8 +174,27 @@ def test_all_mistakes_of_a_campaign_file_are_told(data: Path) -> None:
         (1, "descripton is not a known field"),
         (2, "prioritty is not a known field"),
         (3, "audience"),
-        (4, "holdout"),
+        (4, "holdout must be less than 1"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("audience", "says"),
+    [
+        ("ordrs > 0", "no column 'ordrs', did you mean 'orders'"),
+        ("city = “Galway”", "write texts in straight single quotes"),
+        ("length(orders) > 3", "audience: No function matches"),
+    ],
+)
+def test_an_audience_that_does_not_fit_the_profiles_is_told(
+    data: Path, audience: str, says: str
+) -> None:
+    text = f"description: A\npriority: 1\naudience: |\n  {audience}\n"
+    write_campaign(data / "campaigns", {"campaign.yaml": text})
+    result = call("check")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("campaigns/mine/campaign.yaml:3")
+    assert says in result.stdout
 
 
 def test_campaigns_are_listed_by_priority(data: Path) -> None:

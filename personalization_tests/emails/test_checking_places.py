@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from personalization_assets.emails.checking.sources import read_source
 from personalization_assets.emails.settings import EmailsSettings
 from personalization_tests.emails.checked import (
+    FILES,
     HTML,
     MJ_LINE,
     findings,
@@ -58,15 +60,26 @@ def test_what_an_included_part_does_is_told_with_its_own_file_and_line(tmp_path:
 
 def test_files_that_cannot_be_read_are_findings(tmp_path: Path) -> None:
     write_campaign(tmp_path)
-    (tmp_path / "mine" / "text.liquid").write_bytes(b"\xff\xfe")
+    (tmp_path / "mine" / "text.liquid").write_bytes("Hello\nGrüße".encode("cp1252"))
+    (tmp_path / "mine" / "subject.liquid").write_bytes("Hello".encode("utf-16-le"))
     circle = '<mj-include path="a.mjml" />'
     files = {"body.mjml": MJ_LINE % f"\n{circle}", "../_blocks/a.mjml": f"\n{circle}"}
     for name, text in files.items():
         (tmp_path / "mine" / name).write_text(text)
     assert places(look(tmp_path)) == {
-        ("file_encoding", "text.liquid", 1),
+        ("file_encoding", "text.liquid", 2),
+        ("file_encoding", "subject.liquid", 1),
         ("include_circle", "a.mjml", 2),
     }
+
+
+def test_what_windows_programs_leave_in_files_changes_no_mail(tmp_path: Path) -> None:
+    assert findings(tmp_path) == ()
+    for path in (tmp_path / "mine").iterdir():
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert look(tmp_path) == ()
+    source = read_source(tmp_path / "mine" / "text.liquid", tmp_path / "_blocks")
+    assert source.text == FILES["text.liquid"]
 
 
 def test_where_a_line_cannot_be_known_the_finding_stays(tmp_path: Path) -> None:

@@ -243,16 +243,24 @@ def test_a_campaigns_own_scenarios_differ_in_what_the_file_says(folder: Path) ->
     [
         ("a: {custommer: {}}", "a.custommer is no part of a mail's context, did you mean"),
         ("a: {customer: {citty: x}}", "a.customer.citty is not there, did you mean 'city'?"),
-        ("a: {customer: {orders: many}}", "a.customer.orders must be of type int64"),
+        (
+            "a: {customer: {orders: many}}",
+            "line 1: a.customer.orders must be a whole number",
+        ),
         ("a: {customer: 3}", "a.customer must hold fields"),
         ("a: {cart: {total: 3}}", "a.cart.total follows from other values"),
         ("a: {recommendations: lots}", "a.recommendations must be a number of products"),
         ("a: {recommendations: [{nmae: x}]}", "a.recommendations[0].nmae is not there, did you"),
-        ("typical: {}", "there is a scenario 'typical' already"),
-        ("'a b': {}", "'a b' is no name"),
+        ("typical: {}", "typical is a scenario of every campaign"),
+        ("'a b': {}", "a b is no name"),
         ("a: 3", "a must hold values"),
         ("- a", "must hold names of scenarios"),
-        ("a: {customer: [", "not valid YAML: line"),
+        ("a: {customer: [", "line 1: this is not valid YAML: a bracket is not closed."),
+        ("a: {}\nb: {}\na: {}", "line 3: a stands here and in line 1; remove one."),
+        (
+            "a:\n  customer:\n    last_order_at: 24.12.2025",
+            "line 3: a.customer.last_order_at must",
+        ),
     ],
 )
 def test_a_mistake_in_scenarios_yaml_is_one_sentence(folder: Path, text: str, says: str) -> None:

@@ -135,11 +135,42 @@ def test_a_mistake_in_a_shared_part_names_that_file(folder: Path) -> None:
             ("priority: 50", "prioritty: 50"),
             "prioritty is not a known field, did you mean",
         ),
-        (("priority: 50", "priority: many"), "priority: "),
-        (("holdout: 0.1", "holdout: 1.5"), "holdout: "),
+        (
+            ("priority: 50", "priority: many"),
+            "campaign.yaml line 3: priority must be a whole number, not 'many'.",
+        ),
+        (("holdout: 0.1", "holdout: 1.5"), "holdout must be less than 1, not '1.5'"),
+        (("holdout: 0.1", "holdout: 10%"), "holdout must be a number, not '10%'"),
+        (("schedule: daily", "schedule: 2026-12-24"), "schedule must be 'daily', or days"),
+        (
+            ("kind: promotional", "kind: promotional\nfrom: a@b.example"),
+            "from must be fields of its",
+        ),
+        (
+            ("kind: promotional", "kind: promotional\nreply_to: me"),
+            "reply_to must be an e-mail add",
+        ),
+        (
+            ("priority: 50", "priority: 50\npriority: 60"),
+            "line 4: priority stands here and in line 3; remove one.",
+        ),
+        (
+            ("priority: 50", "priority: 50\n\tkind: x"),
+            "line 4: this is not valid YAML: there is a tab",
+        ),
+        (("description:", "description: @home\nx:"), "that begins with @ needs quotes around it"),
+        (
+            ("description:", "description: Now:"),
+            "line 1: this is not valid YAML: there is a ':' too",
+        ),
+        (("priority: 50", "---\npriority: 50"), "'---' begins another document"),
+        (("description:", "description: 'Now\nx:"), "a quotation mark is not closed"),
         (("share: 0.5", "share: 0.4"), "add up to 0.9"),
         (("schedule: daily", "schedule: tusday"), "did you mean 'tuesday'"),
-        (("kind: promotional", "kind: spam"), "kind: "),
+        (
+            ("kind: promotional", "kind: spam"),
+            "kind must be 'promotional' or 'transactional', not 'spam'",
+        ),
         (("orders > 0", "orders > 0; DROP TABLE x"), "one SQL condition"),
         (("orders > 0", "orders > "), "audience: this is not one SQL condition"),
         (("orders > 0", "days_since_order < now()"), "as_of"),
@@ -149,7 +180,10 @@ def test_a_mistake_in_a_shared_part_names_that_file(folder: Path) -> None:
             ("description:", "descr: x\nother:"),
             "descr is not a known field, did you mean 'description'",
         ),
-        (("kind: promotional", "kind: [promotional"), "not valid YAML: line"),
+        (
+            ("kind: promotional", "kind: [promotional"),
+            "line 2: this is not valid YAML: a ',' or ']'",
+        ),
     ],
 )
 def test_a_mistake_in_campaign_yaml_is_one_sentence(
@@ -172,6 +206,27 @@ def test_unknown_campaign_and_brand_field(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "brand.yaml"
     path.write_text((PROJECT / "data" / "brand.yaml").read_text() + "\nlegel_name: x\n")
     with pytest.raises(UserError, match="did you mean 'legal_name'"):
+        load_brand(path)
+    for change, says in (
+        ("\nname: x\n", "line 41: name stands here and in line 2"),
+        ("\n\tx: 1\n", "line 41: this is not valid YAML: there is a tab"),
+    ):
+        path.write_text((PROJECT / "data" / "brand.yaml").read_text() + change)
+        with pytest.raises(UserError, match=says):
+            load_brand(path)
+    for old, new, says in (
+        (
+            "site_url: https://",
+            "site_url: www.",
+            "line 11: site_url must be an address that",
+        ),
+        ("locale: en", "locale: pt", "locale must be one of en, de"),
+    ):
+        path.write_text((PROJECT / "data" / "brand.yaml").read_text().replace(old, new))
+        with pytest.raises(UserError, match=says):
+            load_brand(path)
+    path.write_bytes("name: Grüße\n".encode("cp1252"))
+    with pytest.raises(UserError, match=r"brand\.yaml line 1: this is not UTF-8 text"):
         load_brand(path)
     with pytest.raises(UserError, match="is missing: write"):
         load_brand(tmp_path / "none.yaml")

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
+from personalization_assets.emails.audience import check_audience
 from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.campaigns import CampaignError, campaign_folders, load_campaign
 from personalization_assets.emails.checking.findings import Finding, Findings, Place, found
+from personalization_assets.emails.mail_context import DERIVED
 from personalization_assets.emails.settings import EmailsSettings
 from personalization_assets.emails.templates import MailTemplates, examine_variant
 
@@ -41,19 +44,39 @@ def check_campaigns(
     """
     folders = campaign_folders(folder, only)
     everything: dict[Finding, None] = {}
+
+    def note(error: CampaignError) -> None:
+        for line, problem in error.problems:
+            everything[found("campaign_file", Place(error.path, line), problem=problem)] = None
+
+    profiles = _no_profiles(contract)
     for path in folders:
         try:
             campaign = load_campaign(path)
         except CampaignError as error:
-            for line, problem in error.problems:
-                everything[found("campaign_file", Place(error.path, line), problem=problem)] = None
+            note(error)
             continue
+        try:
+            check_audience(profiles, campaign)
+        except CampaignError as error:
+            note(error)
         findings = Findings(campaign.file.allow)
         for variant in campaign.file.variants:
             examine_variant(campaign, variant, brand, contract, settings, as_of, findings)
         everything |= dict.fromkeys(findings.all)
+    profiles.close()
     ordered = sorted(everything, key=lambda f: f.order)
     return Checked(tuple(p.name for p in folders), tuple(ordered))
+
+
+def _no_profiles(contract: Mapping[str, pa.DataType]) -> duckdb.DuckDBPyConnection:
+    """A database with golden_profiles of nobody, to ask whether a condition fits its columns."""
+    columns = [field for field in contract["customer"] if field.name not in DERIVED]
+    con = duckdb.connect()
+    con.register("nobody", pa.schema(columns).empty_table())
+    con.execute("CREATE SCHEMA profiles")
+    con.execute("CREATE TABLE profiles.golden_profiles AS FROM nobody")
+    return con
 
 
 def warnings_of(compiled: Sequence[MailTemplates]) -> list[str]:

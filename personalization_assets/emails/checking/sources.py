@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personalization_assets.emails.checking.findings import FoundError, Place, found, near_of
-from personalization_assets.emails.problems import did_you_mean
+from personalization_assets.emails.problems import did_you_mean, line_of_bytes
 
 INCLUDE = re.compile(r"""<mj-include\s+path=["']([^"']+)["']\s*/>""")
 
@@ -79,10 +79,14 @@ def read_source(path: Path, blocks: Path, _open: tuple[Path, ...] = ()) -> Sourc
     Raises:
         FoundError: an included file is missing, includes itself, or a file is not UTF-8.
     """
+    data = path.read_bytes()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise FoundError(found("file_encoding", Place(path, 1))) from error
+        raise FoundError(found("file_encoding", Place(path, line_of_bytes(data, error)))) from error
+    if "\0" in text:  # UTF-16 of plain letters is UTF-8 with a zero after each of them
+        place = Place(path, text.count("\n", 0, text.index("\0")) + 1)
+        raise FoundError(found("file_encoding", place))
     out: list[str] = []
     lines: list[tuple[Path, int]] = []
     indents: list[int] = []
