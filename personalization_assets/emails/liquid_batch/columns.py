@@ -60,14 +60,13 @@ class Columns:
         }
 
     def _array(self, path: PathKey) -> pa.Array:
+        if len(path) == 1:
+            return self.batch.column(path[0])
         if path not in self._arrays:
-            if len(path) == 1:
-                array = self.batch.column(path[0])
-            else:
-                parent = self._array(path[:-1])
-                # `flatten` puts the struct's own nulls into its fields; `field` would not.
-                array = parent.flatten()[parent.type.get_field_index(path[-1])]
-            self._arrays[path] = array
+            parent = self._array(path[:-1])
+            # `flatten` puts the struct's own nulls into its fields; `field` would not.
+            for field, array in zip(parent.type, parent.flatten(), strict=True):
+                self._arrays[(*path[:-1], field.name)] = array
         return self._arrays[path]
 
 
@@ -87,11 +86,13 @@ class Dictionaries:
         if pa.types.is_dictionary(kind):
             wanted = array.indices.to_pylist()
             known = self._known(array.dictionary)
-            missing = [i for i in dict.fromkeys(wanted) if i not in known]
-            if missing:
+            try:
+                return [known[i] for i in wanted]
+            except KeyError:
+                missing = [i for i in dict.fromkeys(wanted) if i not in known]
                 read = self.read(array.dictionary.take(pa.array(missing)))
                 known.update(zip(missing, read, strict=True))
-            return [known[i] for i in wanted]
+                return [known[i] for i in wanted]
         if is_list(kind) and shares(kind):
             offsets = array.offsets.to_pylist()
             inner = self.read(array.values.slice(offsets[0], offsets[-1] - offsets[0]))
