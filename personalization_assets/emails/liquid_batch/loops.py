@@ -22,7 +22,13 @@ from personalization_assets.emails.liquid_batch.environment import (
 from personalization_assets.emails.liquid_batch.jumps import Jump
 from personalization_assets.emails.liquid_batch.names import LOOP_PROPERTIES
 from personalization_assets.emails.liquid_batch.report import LoopReport
-from personalization_assets.emails.liquid_batch.runtime import chosen, item_key, items
+from personalization_assets.emails.liquid_batch.runtime import (
+    DIGITS,
+    around_numbers,
+    chosen,
+    item_key,
+    items,
+)
 from personalization_assets.emails.liquid_batch.scope import Frame, Loop, Uses, Value
 from personalization_assets.emails.liquid_batch.survey import loop_key, survey
 from personalization_assets.emails.liquid_batch.unsupported import UnsupportedError
@@ -109,7 +115,17 @@ def _turns(
     code, names, e = nodes.code, nodes.names, node.expression
     item, index, append = code.name("item"), code.name("index"), code.name("append")
     nodes.loop_depth += 1
-    loop = Loop(e.identifier, item, index, length, loop_key(e), nodes.loop_depth, names.scope.loop)
+    loop = Loop(
+        e.identifier,
+        item,
+        index,
+        length,
+        loop_key(e),
+        nodes.loop_depth,
+        names.scope.loop,
+        append,
+        code.name("number"),
+    )
     frame = Frame({"forloop": Value(""), e.identifier: Value(item, type=item_type)}, loop)
     outer_buffer, nodes.buffer = nodes.buffer, append
     outer_lengths = list(names.scope.lengths)
@@ -139,14 +155,22 @@ def _turns(
         tuple(uses.columns.values()),
     )
     nodes.loops.append(report)
+    number = ""
+    if loop.prints:
+        code.constants.update(DIGITS=DIGITS, around_numbers=around_numbers)
+        number = f"DIGITS[{LOOP_PROPERTIES[loop.prints][0].format(i=index, n=length)}]"
     if uses.obstacles or nodes.muted or not lines:
         code.line(f"{append} = {nodes.buffer}")
         code.line(f"for {index}, {item} in enumerate({found}):")
         with code.indented():
+            if number:
+                code.line(f"{loop.number} = {number}")
             code.add(lines or ["pass"])
         return
     memo, text, key = nodes.loop_memo(report), code.name("text"), code.name("key")
     code.line(f"{memo}.asked += {length}")
+    if number:
+        code.line(f"{loop.number} = None")
     code.line(f"for {index}, {item} in enumerate({found}):")
     with code.indented():
         if item_part:
@@ -163,7 +187,7 @@ def _turns(
                 code.line(f"{counted} = captured")
             code.line(f"{before} = holes; {pieces} = []; {append} = {pieces}.append")
             code.add(lines)
-            code.line(f"{text} = join({pieces})")
+            code.line(f"{text} = {'around_numbers' if number else 'join'}({pieces})")
             guard = f" and {key} is not None" if item_part else ""
             more = f", {item if shared else None}"
             more += f", captured - {counted}" if uses.captures else ""
@@ -172,7 +196,7 @@ def _turns(
             code.line("else:")
             with code.indented():
                 code.line(f"captured += {memo}.captured.get({whole}, 0)")
-        code.line(f"{nodes.buffer}({text})")
+        code.line(f"{nodes.buffer}({f'{number}.join({text})' if number else text})")
 
 
 def _note_assignments(nodes: Nodes, node: ForNode, uses: Uses) -> None:

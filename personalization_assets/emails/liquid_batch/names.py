@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 from liquid.builtin.expressions import Path
+from liquid.expression import Expression
 
 from personalization_assets.emails.liquid_batch.columns import is_list
 from personalization_assets.emails.liquid_batch.emitter import Code
@@ -30,6 +31,7 @@ LOOP_PROPERTIES: Mapping[str, tuple[str, pa.DataType]] = {
     "last": ("({i} == {n} - 1)", BOOLEAN),
     "length": ("{n}", INTEGER),
 }
+NUMBERS = [name for name, (_, kind) in LOOP_PROPERTIES.items() if kind == INTEGER]
 CLOCK = ("now", "today")
 
 
@@ -266,6 +268,18 @@ class Names:
             raise UnsupportedError(f"{path}, which is no property of the loop,", path.token)
         source, kind = LOOP_PROPERTIES[rest[0]]
         return Value(source.format(i=loop.index, n=loop.length), type=kind), [], None
+
+    def prints(self, e: Expression, append: str) -> Loop | None:
+        """The loop around, if an expression is a number of its `forloop` that may be printed as
+        `Loop.number`: straight into the text of the body (`append`), and the only such number."""
+        if not isinstance(e, Path) or e.path[0] != "forloop" or len(e.path) != 2:
+            return None
+        framed, name = self._framed("forloop"), str(e.path[1])
+        loop = framed[3].loop if framed is not None else None
+        if loop is None or loop.append != append or name not in NUMBERS:
+            return None
+        loop.prints = loop.prints or name
+        return loop if loop.prints == name else None
 
     def _column(self, path: Path) -> tuple[Value, list[Any], Key | None]:
         root = str(path.path[0])

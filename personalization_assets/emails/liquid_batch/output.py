@@ -36,6 +36,12 @@ def write_expression(nodes: Nodes, e: Expression) -> None:
     ):
         _write_remembered(nodes, e)
         return
+    plain = e.left if isinstance(e, FilteredExpression) and not e.filters else e
+    loop = None if nodes.muted else nodes.names.prints(plain, nodes.buffer)
+    if loop is not None:
+        nodes.flush()
+        nodes.code.line(f"{nodes.buffer}({loop.number})")
+        return
     value = nodes.expressions.value(e)
     nodes.flush()
     if nodes.muted:

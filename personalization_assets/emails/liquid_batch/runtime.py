@@ -42,7 +42,29 @@ class FallbackError(Exception):
     """python-liquid has to decide what becomes of this row."""
 
 
-class Memo(dict[Any, bytes]):
+class Digits(dict[int, bytes]):
+    """Whole numbers as text."""
+
+    def __missing__(self, number: int) -> bytes:
+        return str(number).encode()
+
+
+DIGITS = Digits({number: str(number).encode() for number in range(100)})
+
+
+def around_numbers(pieces: Sequence[bytes | None]) -> tuple[bytes, ...]:
+    """The text of a loop's body without the turn's number: what is before, between and after the
+    places (None) where it is printed."""
+    texts: list[list[bytes]] = [[]]
+    for piece in pieces:
+        if piece is None:
+            texts.append([])
+        else:
+            texts[-1].append(piece)
+    return tuple(map(b"".join, texts))
+
+
+class Memo(dict[Any, Any]):
     """Texts by the values that they are made from: bounded, and given up where values don't repeat.
 
     `asked` and `missed` count look-ups. What is kept never changes what is rendered.
@@ -59,13 +81,16 @@ class Memo(dict[Any, bytes]):
         self.held: list[Any] = []
         """Items whose identity is in a key, so that no other object gets it."""
 
-    def put(self, key: Any, text: bytes, item: Any = None, captured: int = 0) -> None:
-        """Keep a text after a miss; `item` is held for as long as the text, and `captured` is what
-        making it counted against the limit on output."""
+    def put(
+        self, key: Any, text: bytes | tuple[bytes, ...], item: Any = None, captured: int = 0
+    ) -> None:
+        """Keep a text (or its parts) after a miss; `item` is held for as long as the text, and
+        `captured` is what making it counted against the limit on output."""
         self.missed += 1
         if self.missed > LEARNING and (self.useless or self.started > RESTARTS):
             return
-        weight = len(text) + (ENTRY_BYTES + _size(key) if item is None else 1_000)
+        length = len(text) if isinstance(text, bytes) else sum(map(len, text))
+        weight = length + (ENTRY_BYTES + _size(key) if item is None else 1_000)
         self.size += weight
         if self.size > self.limit:
             self.started += 1

@@ -96,6 +96,12 @@ class Loop:
     label: str
     depth: int
     parent: "Loop | None"
+    append: str = ""
+    """What the body writes with."""
+    number: str = ""
+    """Variable for a number that the body only prints, see `prints`."""
+    prints: str = ""
+    """The property of `forloop` that `number` stands for; empty until one is printed."""
     used: bool = False
     """Whether anything asked for its `forloop`."""
 

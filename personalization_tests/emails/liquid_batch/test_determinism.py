@@ -95,6 +95,33 @@ def test_lists_of_texts_are_not_taken_for_each_other() -> None:
     assert [done.text for done in rows] == [template.render(v=v) for v in anything]
 
 
+PLACES = (
+    "{% for p in products %}{{ forloop.index }}:{{ p.name }}{{ forloop.index }};{% endfor %}",
+    "{% for p in products %}{{ p.name }}{{ forloop.rindex0 }}{{ forloop.length }}{% endfor %}",
+    "{% for p in products reversed %}{% if forloop.index > 2 %}{{ p.name }}{% endif %}"
+    "{{ forloop.index }}{% endfor %}",
+    "{% for p in products %}{% capture c %}{{ forloop.index }}{% endcapture %}{{ c }}{{ p.name }}"
+    "{% tablerow i in (1..2) %}{{ forloop.index0 }}{% endtablerow %}{% endfor %}",
+    "{% for p in products %}{% for q in (1..2) %}{{ forloop.index }}{{ q }}{% endfor %}"
+    "{{ p.name }}{{ forloop.index }}{{ forloop.index | plus: 1 }}{% endfor %}",
+)
+
+
+@pytest.mark.parametrize("place", range(len(PLACES)))
+def test_a_card_says_which_one_it_is_wherever_it_was_kept(place: int) -> None:
+    names = pa.StructArray.from_arrays([pa.array(["Oak", "<Elm>", "Ash"])], ["name"])
+    chosen = [[row % 3, (row + 1) % 3, 0] * (1 + 20 * (row == 4)) for row in range(9)]
+    items = pa.DictionaryArray.from_arrays(pa.array([i for r in chosen for i in r]), names)
+    ends = pa.array([sum(map(len, chosen[:row])) for row in range(10)], pa.int32())
+    batch = pa.record_batch({"products": pa.ListArray.from_arrays(ends, items)})
+    template = mails.environment("python-liquid").from_string(PLACES[place])
+    made = liquid_batch.compile(template, {"products": batch.schema.field(0).type})
+    assert texts(made, [batch, batch]) == [template.render(**r) for r in batch.to_pylist()] * 2
+    if place == 0:
+        kept = [m for m in made._run.__globals__.values() if isinstance(m, runtime.Memo)]  # type: ignore[union-attr]
+        assert max(map(len, kept)) == 3, "one text for each product, not for each of its places"
+
+
 def test_dictionaries_that_come_and_go_are_not_taken_for_each_other() -> None:
     # Each batch has dictionaries of its own, often at an address where another one was.
     case = Case(
