@@ -8,7 +8,9 @@ from personalization_assets.emails.liquid_batch import BatchEnvironment, Limits,
 from personalization_assets.emails.settings import EmailsSettings
 
 DEPTH = 12
-"""Loops and shared parts within each other that a mail may have."""
+"""Loops and shared parts within each other that a mail may have, and what a mail begins with."""
+LOOPS = DEPTH - 4
+"""Loops within each other in one template."""
 
 
 class MailEnvironment(BatchEnvironment):

@@ -15,7 +15,7 @@ from personalization_assets.emails.checking.sources import Source
 from personalization_assets.emails.checking.types import KEEP_NIL
 from personalization_assets.emails.checking.variables import TemplateCheck
 from personalization_assets.emails.liquid_batch import AbortMail
-from personalization_assets.emails.liquid_env import MailEnvironment
+from personalization_assets.emails.liquid_env import LOOPS, MailEnvironment
 from personalization_assets.emails.mail_context import NEVER_EMPTY, mail_contract
 from personalization_assets.emails.settings import EmailsSettings
 from personalization_assets.settings import Settings
@@ -193,7 +193,7 @@ def test_what_a_turn_of_a_loop_sets_reaches_later_turns() -> None:
 
 
 def test_loops_in_loops_are_looked_at_in_no_time() -> None:
-    depth = 12
+    depth = LOOPS
     text = "{% for p in recommendations %}{% assign a = b %}{% assign b = customer.city %}" * depth
     text = "{% assign b = 1 %}" + text + "{{ a }}" + "{% endfor %}" * depth
     started = time.perf_counter()

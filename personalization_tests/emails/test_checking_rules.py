@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from personalization_assets.emails.checking.rules import RULES
+from personalization_assets.emails.liquid_env import LOOPS
 from personalization_tests.emails.checked import (
     FILES,
     FRAGMENT,
@@ -69,6 +70,53 @@ BREAKS: list[tuple[str, dict[str, str], str, int]] = [
         "not_a_list",
         {"subject.liquid": "a\n{% for x in mail.variant %}{% endfor %}"},
         "subject.liquid",
+        2,
+    ),
+    (
+        "filter_values",
+        {"subject.liquid": "a\n{{ mail.variant | replace }}"},
+        "subject.liquid",
+        2,
+    ),
+    (
+        "filter_values",
+        {"subject.liquid": "a\n{{ mail.variant | upcase: 1, 2 }}"},
+        "subject.liquid",
+        2,
+    ),
+    ("filter_type", {"subject.liquid": "a\n{{ mail.year | date: '%Y' }}"}, "subject.liquid", 2),
+    (
+        "filter_type",
+        {"subject.liquid": "a\n{{ mail.variant | money }}{{ mail.year }}"},
+        "subject.liquid",
+        2,
+    ),
+    (
+        "compare_order",
+        {"subject.liquid": "a\n{% if mail.year > '2026' %}b{% endif %}"},
+        "subject.liquid",
+        2,
+    ),
+    (
+        "compare_order",
+        {"subject.liquid": "a\n{% if customer.last_order_at > '2026-01-01' %}b{% endif %}"},
+        "subject.liquid",
+        2,
+    ),
+    (
+        "compare_same",
+        {"subject.liquid": "a\n{% if mail.personalised == 'true' %}b{% endif %}"},
+        "subject.liquid",
+        2,
+    ),
+    (
+        "loops_deep",
+        {
+            "text.liquid": "{{ links.unsubscribe }}\n"
+            + "".join(f"{{% for a{i} in cart.items %}}" for i in range(LOOPS + 1))
+            + "{% endfor %}" * (LOOPS + 1)
+        },
+        "text.liquid",
         2,
     ),
     ("nullable_printed", in_body("\n\n{{ customer.city }}"), "body.mjml", FRAGMENT + 2),
@@ -314,6 +362,16 @@ def test_every_rule_is_broken_by_an_example() -> None:
         {"subject.liquid": "{% if mail.personalised %}For you{% else %}News!{% endif %}"},
         {"subject.liquid": "{% if mail.year %}{% abort_message 'x' %}{% endif %}USB cables"},
         {"subject.liquid": "{{ mail.year }}"},
+        {"subject.liquid": "{{ mail.year | plus: 1 | divided_by: 2.5 | number: 1 }}"},
+        {"subject.liquid": "{{ 'now' | date: '%Y' }}{{ mail.variant | replace: 'a', 'b' }}"},
+        {"subject.liquid": "{{ mail.variant | default: 'x', allow_false: true }}"},
+        {"subject.liquid": "a{% if mail.year > 2025.5 and mail.variant == 'a' %}b{% endif %}"},
+        {"subject.liquid": "a{% if customer.orders != blank and mail.personalised %}b{% endif %}"},
+        {
+            "text.liquid": "{{ links.unsubscribe }}"
+            + "".join(f"{{% for a{i} in cart.items %}}" for i in range(LOOPS))
+            + "{% endfor %}" * LOOPS
+        },
         {
             "campaign.yaml": YAML + "kind: transactional\n",
             "text.liquid": "Your order",

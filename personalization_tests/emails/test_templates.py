@@ -5,10 +5,11 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from liquid.exceptions import ContextDepthError
 
 from personalization_assets.emails.brand import load_brand
 from personalization_assets.emails.campaigns import load_campaign, load_campaigns
-from personalization_assets.emails.liquid_env import MailEnvironment
+from personalization_assets.emails.liquid_env import LOOPS, MailEnvironment
 from personalization_assets.emails.mail_context import mail_contract
 from personalization_assets.emails.settings import EmailsSettings
 from personalization_assets.emails.suppression_list import read_list
@@ -83,10 +84,10 @@ def test_shipped_campaigns_compile(folder: Path) -> None:
         (
             "text.liquid",
             "a\n\n{% if customer.city %}x",
-            "line 3: the Liquid is not complete: this {% if %} has no {% endif %}",
+            "line 3: this is not valid Liquid: this {% if %} has no {% endif %}",
         ),
         ("text.liquid", "{% iff customer.city %}x{% endif %}", "did you mean 'if'"),
-        ("text.liquid", "{{ customer.city", "line 1: the Liquid is not complete"),
+        ("text.liquid", "{{ customer.city", "line 1: this is not valid Liquid"),
         ("text.liquid", "{% render 'footer_txt' %}", "did you mean 'footer_text'?"),
         (
             "text.liquid",
@@ -266,6 +267,16 @@ def environment(html: bool = False, as_of: datetime = AS_OF) -> MailEnvironment:
 def test_filters_do_what_authors_expect(template: str, expected: str) -> None:
     parsed = environment().from_string(template, name="t")
     assert parsed.render(list=["a", None, "b"], gone=None) == expected
+
+
+def test_no_more_loops_can_lie_in_each_other_than_the_check_allows() -> None:
+    def nested(count: int) -> str:
+        opened = "".join(f"{{% for a{i} in (1..1) %}}" for i in range(count))
+        return f"{opened}x{'{% endfor %}' * count}"
+
+    assert environment().from_string(nested(LOOPS)).render() == "x"
+    with pytest.raises(ContextDepthError):
+        environment().from_string(nested(LOOPS + 1)).render()
 
 
 def test_missing_values_are_counted_and_loops_are_bounded() -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 from liquid import escape
 from liquid.context import RenderContext
-from liquid.exceptions import LiquidError, TemplateNotFoundError
+from liquid.exceptions import LiquidError
 from liquid.template import BoundTemplate
 
 from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.checking.balance import check_balance
 from personalization_assets.emails.checking.dialects import refuse_dialects
-from personalization_assets.emails.checking.findings import Findings, FoundError, Place, near_of
+from personalization_assets.emails.checking.findings import Findings, FoundError, Place
 from personalization_assets.emails.checking.hiding import Hidden, hide, hide_with_places
 from personalization_assets.emails.checking.links import check_lost, check_mjml, check_tags
 from personalization_assets.emails.checking.markup import Tag, read_markup, tags
@@ -32,9 +32,9 @@ from personalization_assets.emails.checking.sources import (
     Written,
     read_source,
 )
+from personalization_assets.emails.checking.syntax import note_syntax, refuse_braces
 from personalization_assets.emails.checking.variables import TemplateCheck
 from personalization_assets.emails.liquid_env import MailEnvironment
-from personalization_assets.emails.problems import did_you_mean
 
 LONGEST_SUBJECT = 150
 SHORTEST_SHOUT = 8
@@ -91,7 +91,13 @@ def parse_mail(
     names = Names(shop.contract)
     folder = files["html"].parent
     blocks = folder.parent / "_blocks"
-    broken = {n for n, s in partials.items() if refuse_dialects(s, names, findings)}
+
+    def refused(source: Source) -> bool:
+        return refuse_braces(source, shop.contract, findings) or refuse_dialects(
+            source, names, findings
+        )
+
+    broken = {name for name, source in partials.items() if refused(source)}
     for name, source in partials.items():
         if name not in broken and _parse(environments[False], source, findings) is None:
             broken.add(name)
@@ -101,7 +107,7 @@ def parse_mail(
     used: set[str] = set()
     for part, path in files.items():
         source_read = _read(path, blocks, findings)
-        if source_read is None or refuse_dialects(source_read, names, findings):
+        if source_read is None or refused(source_read):
             continue
         env = environments[part == "html"]
         parsed = _parse(env, source_read, findings)
@@ -253,36 +259,8 @@ def _parse(env: MailEnvironment, source: Source, findings: Findings) -> BoundTem
     try:
         return env.from_string(source.text, name=source.name)
     except LiquidError as error:
-        _syntax(error, source, env, findings)
+        note_syntax(error, source, env, findings)
         return None
-
-
-def _syntax(error: LiquidError, source: Source, env: MailEnvironment, findings: Findings) -> None:
-    """python-liquid's complaint, at the line it is about."""
-    index = error.token.start_index if error.token is not None else -1
-    message = str(error.message)
-    if index < 0:
-        open_tag = re.search(r"expected tag (end\w+)", message)
-        index = len(source.text)
-        if open_tag:
-            opener = open_tag[1].removeprefix("end")
-            starts = [m.start() for m in re.finditer(rf"\{{%-?\s*{opener}\b", source.text)]
-            index = starts[-1] if starts else index
-            message = f"this {{% {opener} %}} has no {{% {open_tag[1]} %}}"
-        elif error.token is not None:
-            snippet = error.token.value.strip()
-            index = max(source.text.find(snippet), 0) if snippet else index
-    place = source.place(index)
-    if isinstance(error, TemplateNotFoundError):
-        name, known = str(error.args[0]), getattr(env.loader, "templates", {})
-        near = near_of(did_you_mean(name, known), f"add the file {name}.liquid there")
-        findings.add("part_unknown", place, name=name, **near)
-        return
-    if (tag := re.search(r"unexpected tag '(\w+)'", message)) is not None:
-        ends = ["end" + n for n in ("if", "for", "case", "unless", "capture", "comment")]
-        hint = did_you_mean(tag[1], [*env.tags, *ends]).rstrip("?")
-        message = f"there is no tag {{% {tag[1]} %}} here{hint}"
-    findings.add("liquid_syntax", place, problem=message)
 
 
 def _mjml_place(error: ValueError, hidden: Hidden, source: Source) -> Place:

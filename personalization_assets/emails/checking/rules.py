@@ -36,7 +36,7 @@ RULES: Mapping[str, Rule] = {
     "include_circle": _error("'$name' includes itself", "break the circle"),
     # --- Liquid ---
     "foreign_syntax": _error("'$written' is $dialect", "in Liquid write '$liquid'"),
-    "liquid_syntax": _error("the Liquid is not complete: $problem", ""),
+    "liquid_syntax": _error("this is not valid Liquid: $problem", ""),
     "part_unknown": _error("there is no shared part '$name' in _blocks", "$near"),
     "part_circle": _error("the shared part '$name' renders itself", "break the circle"),
     "variable_unknown": _error("there is no variable '$name'", "$near"),
@@ -44,6 +44,24 @@ RULES: Mapping[str, Rule] = {
         "$name takes the name of a field from a variable, which can't be checked", "name the field"
     ),
     "filter_unknown": _error("there is no filter '$name'", "$near"),
+    "filter_values": _error(
+        "the filter '$name' takes $takes values after its colon, and here are $count",
+        "give it as many as it takes, with commas between them",
+    ),
+    "filter_type": _warning(
+        "$value is $kind, of which the filter '$name' makes nothing useful", "use it on $meant"
+    ),
+    "compare_order": _error(
+        "$left is $first and $right is $second, so they can't be compared and no mail comes out",
+        "$hint",
+    ),
+    "compare_same": _warning(
+        "$left is $first and $right is $second, so they are never the same", "$hint"
+    ),
+    "loops_deep": _error(
+        "loops lie more than $most deep in each other, and no mail comes out",
+        "put an inner loop into a shared part and {% render %} it",
+    ),
     "not_a_list": _error("$name is not a list, so {% for %} can't go through it", "name a list"),
     "nullable_printed": _warning(
         "$name may be empty here$reason",

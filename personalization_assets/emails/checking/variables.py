@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from liquid import Environment
 from liquid.ast import BlockNode, Node
-from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.expressions import FilteredExpression, KeywordArgument, Path
 from liquid.builtin.expressions.primitive import Nil, RangeLiteral
 from liquid.builtin.output import OutputNode
 from liquid.builtin.tags.assign_tag import AssignNode
@@ -32,6 +32,13 @@ from personalization_assets.emails.checking.findings import Findings, Place, nea
 from personalization_assets.emails.checking.guards import NOTHING, Guards
 from personalization_assets.emails.checking.sources import Source
 from personalization_assets.emails.checking.types import FORLOOP, filtered, step
+from personalization_assets.emails.checking.uses import (
+    ORDER,
+    SAME,
+    check_comparison,
+    check_filter,
+    literal_type,
+)
 from personalization_assets.emails.checking.values import (
     ANY,
     HAS_ITEMS,
@@ -43,6 +50,7 @@ from personalization_assets.emails.checking.values import (
     written,
 )
 from personalization_assets.emails.liquid_batch.environment import AbortNode
+from personalization_assets.emails.liquid_env import LOOPS
 from personalization_assets.emails.problems import did_you_mean
 
 DEEPEST = 10
@@ -80,7 +88,7 @@ class TemplateCheck:
         self._findings, self._broken = findings, frozenset(broken)
         self._source = Source("", "", ())
         self._keys = Keys()
-        self._depth = 0
+        self._depth = self._loops = 0
 
     def run(self, template: BoundTemplate, source: Source) -> Usage:
         """Check a template; `usage` grows with each one."""
@@ -179,6 +187,9 @@ class TemplateCheck:
         for child in expression.children():
             self._value(child, state)
         listed = self._value(expression.iterable, state)
+        if self._loops >= LOOPS:
+            self._findings.add("loops_deep", self._place(node), most=LOOPS)
+            return state
         inside = state.knowing(_with_items(listed))
         name = expression.identifier
         drop = "forloop" if isinstance(node, ForNode) else "tablerowloop"
@@ -187,7 +198,9 @@ class TemplateCheck:
 
         def body(start: State) -> State | None:
             inner = start.setting(name, item).setting(drop, turn)
+            self._loops += 1
             after = self._walk(_children(node.block, self._context), inner)
+            self._loops -= 1
             return None if after is None else after.restored([name, drop], state)
 
         # What one turn sets, the next one reads: go on until nothing new may be empty. A look that
@@ -228,9 +241,11 @@ class TemplateCheck:
             self._findings.add("part_circle", self._place(node), name=name)
             return state
         outer, self._source = self._source, self._partials[name]
+        loops, self._loops = self._loops, 0
         self._depth += 1
         after = self._walk(self._env.get_template(name).nodes, State(given, facts))
         self._depth -= 1
+        self._loops = loops
         self._source = outer
         return state if after is not None or node.loop else None
 
@@ -258,23 +273,39 @@ class TemplateCheck:
             return self._resolve(expression, state)
         if isinstance(expression, FilteredExpression):
             value = self._value(expression.left, state)
+            written: Expression | str = expression.left
             for filter_ in expression.filters or ():
-                if filter_.name not in self._env.filters:
-                    self._unknown_filter(filter_.name, filter_.token.start_index)
                 arguments = [self._value(a.value, state) for a in filter_.args]
+                function = self._env.filters.get(filter_.name)
+                if function is None:
+                    self._unknown_filter(filter_.name, filter_.token.start_index)
+                else:
+                    named = [a.name for a in filter_.args if isinstance(a, KeywordArgument)]
+                    check_filter(
+                        filter_.name,
+                        function,
+                        (written, value.type),
+                        (len(arguments) - len(named), named),
+                        self._source.place(filter_.token.start_index),
+                        self._findings,
+                    )
                 value = filtered(value, filter_.name, arguments, self._keys)
+                written = f"what '{filter_.name}' gives"
             return value
         for name, span in _extract_filters(expression, ""):
             if name not in self._env.filters:
                 self._unknown_filter(name, span.index)
-        for child in expression.children():
-            self._value(child, state)
+        kinds = [self._value(child, state).type for child in expression.children()]
+        if isinstance(expression, (*ORDER, *SAME)):
+            first, second = kinds
+            place = self._place(expression.left)
+            check_comparison(expression, (first, second), place, self._findings)
         if isinstance(expression, RangeLiteral):
             return Value(pa.list_(pa.int64()), self._keys.fresh("range"))
         if isinstance(expression, Nil):
             key = self._keys.fresh()
             return Value(ANY, key, frozenset({key}))
-        return Value(ANY, self._keys.fresh())
+        return Value(literal_type(expression), self._keys.fresh())
 
     def _guards(self, state: State) -> Guards:
         return Guards(self._env, lambda e: self._value(e, state), state.facts)
