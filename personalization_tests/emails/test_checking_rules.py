@@ -39,6 +39,7 @@ BREAKS: list[tuple[str, dict[str, str], str, int]] = [
     ("campaign_file", {"campaign.yaml": YAML + "allow: [image_al]\n"}, "campaign.yaml", 4),
     ("campaign_file", {"campaign.yaml": YAML + "allow: [link_empty]\n"}, "campaign.yaml", 4),
     ("include_unknown", in_body('\n<mj-include path="x.mjml" />'), "body.mjml", FRAGMENT + 1),
+    ("include_form", in_body("\n<mj-include path=x.mjml />"), "body.mjml", FRAGMENT + 1),
     ("foreign_syntax", {"subject.liquid": "\n{{#if x}}"}, "subject.liquid", 2),
     ("liquid_syntax", {"subject.liquid": "a\n{% if mail.year %}b"}, "subject.liquid", 2),
     (
@@ -129,7 +130,7 @@ BREAKS: list[tuple[str, dict[str, str], str, int]] = [
             .replace("Hello", "Hello{% endif %}")
         },
         "body.mjml",
-        1,
+        5,
     ),
     (
         "html_lang",
@@ -199,7 +200,7 @@ BREAKS: list[tuple[str, dict[str, str], str, int]] = [
             .replace("Unsubscribe</a>", "Unsubscribe</a>{% endif %}")
         },
         "body.mjml",
-        1,
+        8,
     ),
     ("text_unsubscribe", {"text.liquid": "a"}, "text.liquid", 1),
     (
@@ -224,7 +225,7 @@ BREAKS: list[tuple[str, dict[str, str], str, int]] = [
             )
         },
         "body.mjml",
-        1,
+        9,
     ),
     ("subject_empty", {"subject.liquid": "{% assign x = 1 %} \n"}, "subject.liquid", 1),
     (

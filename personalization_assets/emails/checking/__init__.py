@@ -9,7 +9,9 @@ What belongs here: looking at a campaign's files without rendering them. What do
 - `dialects.py` recognises other template languages by a table (`dialect_table.py`) and says the
   same in Liquid, with our names (`names.py`);
 - `variables.py` follows a template with the types of the mail context (`types.py`, `values.py`) and
-  what its conditions prove (`guards.py`): unknown names, empty values that would be printed;
+  what its conditions prove (`guards.py`): unknown names, empty values that would be printed, and
+  what filters and comparisons do with values of the wrong type (`uses.py`);
+- `syntax.py` and `mjml.py` say in plain words what the parsers of Liquid and MJML only refuse;
 - `hiding.py` takes a template through MJML with its lines; `markup.py` is HTML with Liquid in it as
   one tree, on which `links.py` and `balance.py` look;
 - `measures.py` sums up a parsed template: lengths, bytes, and whether something is in every mail;

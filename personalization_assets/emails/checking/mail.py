@@ -14,8 +14,8 @@ from liquid.template import BoundTemplate
 from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.checking.balance import check_balance
 from personalization_assets.emails.checking.dialects import refuse_dialects
-from personalization_assets.emails.checking.findings import Findings, FoundError, Place
-from personalization_assets.emails.checking.hiding import Hidden, hide, hide_with_places
+from personalization_assets.emails.checking.findings import Findings, FoundError
+from personalization_assets.emails.checking.hiding import hide, hide_with_places
 from personalization_assets.emails.checking.links import check_lost, check_mjml, check_tags
 from personalization_assets.emails.checking.markup import Tag, read_markup, tags
 from personalization_assets.emails.checking.measures import (
@@ -25,6 +25,7 @@ from personalization_assets.emails.checking.measures import (
     texts,
     weigh,
 )
+from personalization_assets.emails.checking.mjml import note_mjml
 from personalization_assets.emails.checking.names import Names
 from personalization_assets.emails.checking.sources import (
     Converted,
@@ -32,7 +33,7 @@ from personalization_assets.emails.checking.sources import (
     Written,
     read_source,
 )
-from personalization_assets.emails.checking.syntax import note_syntax, refuse_braces
+from personalization_assets.emails.checking.syntax import loose_half, note_syntax, refuse_braces
 from personalization_assets.emails.checking.variables import TemplateCheck
 from personalization_assets.emails.liquid_env import MailEnvironment
 
@@ -41,9 +42,6 @@ SHORTEST_SHOUT = 8
 """Letters from which on a text in capitals is shouting."""
 NEAR_CLIP = 0.8
 UNSUBSCRIBE_LINK = re.compile(r"https?://[^\s\"'<>]*unsubscribe", re.IGNORECASE)
-MJ_ENDS = re.compile(
-    r"<(?P<end>/?)(?P<name>mj[\w-]*)(?:[^<>\"']|\"[^\"]*\"|'[^']*')*?(?P<closed>/?)>"
-)
 Environments = Mapping[bool, MailEnvironment]
 """By whether it is for HTML."""
 
@@ -199,7 +197,7 @@ def _html(
         try:
             html = re.sub(r"[ \t]*\n\s*", "\n", hidden.converted())
         except ValueError as error:
-            findings.add("mjml_invalid", _mjml_place(error, hidden, source), problem=error)
+            note_mjml(error, hidden, source, findings)
             return None
         check_lost(source, hidden, html, findings)
     else:
@@ -207,8 +205,10 @@ def _html(
     text = hidden.put_back(html, source)
     try:
         template = env.from_string(text.text, name=source.name)
-    except LiquidError:
-        findings.add("liquid_across_elements", source.top)
+    except LiquidError as error:
+        index = error.token.start_index if error.token is not None else -1
+        half = loose_half(text.text)
+        findings.add("liquid_across_elements", text.place(half[0] if half else index))
         return None
     looked_at = hide_with_places(source, shop.brand)
     try:
@@ -224,7 +224,7 @@ def _html(
         if root is None or not root.attributes.get("lang"):
             findings.add("html_lang", root.place if root else top, root="html")
     if shop.promotional:
-        _check_duties(template, shop.brand, top, findings)
+        _check_duties(template, shop.brand, source, findings)
     size, limit = html_bytes(template, shop.products), shop.clip_bytes
     if size > NEAR_CLIP * limit:
         code = "size_clip" if size > limit else "size_near_clip"
@@ -232,7 +232,9 @@ def _html(
     return template, text
 
 
-def _check_duties(template: BoundTemplate, brand: Brand, top: Place, findings: Findings) -> None:
+def _check_duties(
+    template: BoundTemplate, brand: Brand, source: Source, findings: Findings
+) -> None:
     address = re.escape(str(escape(brand.postal_address)))
     for name, path, text in (
         ("unsubscribe", "links.unsubscribe", UNSUBSCRIBE_LINK),
@@ -241,7 +243,8 @@ def _check_duties(template: BoundTemplate, brand: Brand, top: Place, findings: F
         found = presence(template, path, text)
         if found != "always":
             state = "missing" if found == "never" else "conditional"
-            findings.add(f"{name}_{state}", top)
+            at = source.text.find(path)
+            findings.add(f"{name}_{state}", source.place(at) if at >= 0 else source.top)
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -261,19 +264,3 @@ def _parse(env: MailEnvironment, source: Source, findings: Findings) -> BoundTem
     except LiquidError as error:
         note_syntax(error, source, env, findings)
         return None
-
-
-def _mjml_place(error: ValueError, hidden: Hidden, source: Source) -> Place:
-    """Where MJML stumbled, if it says so, else the element that is not closed."""
-    at = re.search(r"at position (\d+)", str(error))
-    if at is not None:
-        return source.place(hidden.offset(int(at[1])))
-    opens: list[re.Match[str]] = []
-    for tag in MJ_ENDS.finditer(hidden.text):
-        if not tag["end"] and not tag["closed"]:
-            opens.append(tag)
-        elif tag["end"] and opens:
-            if opens[-1]["name"] != tag["name"]:
-                break
-            opens.pop()
-    return source.place(hidden.offset(opens[-1].start())) if opens else source.top

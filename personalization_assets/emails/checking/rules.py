@@ -33,6 +33,10 @@ RULES: Mapping[str, Rule] = {
     "campaign_file": _error("$problem", ""),
     "file_encoding": _error("this is not UTF-8 text", "save the file as UTF-8"),
     "include_unknown": _error("there is no shared part '$name' in $folder", "$near"),
+    "include_form": _error(
+        "this <mj-include> can't be read",
+        'write <mj-include path="name.mjml" /> on a line of its own',
+    ),
     "include_circle": _error("'$name' includes itself", "break the circle"),
     # --- Liquid ---
     "foreign_syntax": _error("'$written' is $dialect", "in Liquid write '$liquid'"),
@@ -68,10 +72,7 @@ RULES: Mapping[str, Rule] = {
         "give it a default, {{ $name | default: '...' }}, or print it inside {% if $guard %}",
     ),
     # --- MJML and HTML ---
-    "mjml_invalid": _error(
-        "this is not valid MJML ($problem)",
-        "check that every <mj-...> tag is closed and that '&' outside of Liquid is written '&amp;'",
-    ),
+    "mjml_invalid": _error("this is not valid MJML: $problem", "$remedy"),
     "mjml_unknown": _error("there is no element <$tag> in MJML", "$near"),
     "liquid_lost": _error(
         "MJML drops '$written'",

@@ -9,7 +9,7 @@ from pathlib import Path
 from personalization_assets.emails.checking.findings import FoundError, Place, found, near_of
 from personalization_assets.emails.problems import did_you_mean, line_of_bytes
 
-INCLUDE = re.compile(r"""<mj-include\s+path=["']([^"']+)["']\s*/>""")
+INCLUDE = re.compile(r"""<mj-include\s+path\s*=\s*["']([^"']+)["']\s*(?:/>|>\s*</mj-include>)""")
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,10 @@ def read_source(path: Path, blocks: Path, _open: tuple[Path, ...] = ()) -> Sourc
     indents: list[int] = []
     for number, line in enumerate(text.split("\n"), start=1):
         include = INCLUDE.search(line)
+        rest = line if include is None else line[: include.start()] + line[include.end() :]
+        if "<mj-include" in rest:
+            place = Place(path, number, line.rindex("<mj-include") + 1)
+            raise FoundError(found("include_form", place))
         if include is None:
             out.append(line)
             lines.append((path, number))

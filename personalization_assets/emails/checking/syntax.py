@@ -107,7 +107,7 @@ def note_syntax(
     tag = re.search(r"unexpected tag '(\w+)'", message)
     known = {*env.tags, *(f"end{block}" for block in BLOCKS)}
     halves = tag[1] in known if tag else re.search(r"expected tag|never closed", message)
-    loose = _loose(source.text) if halves else None
+    loose = loose_half(source.text) if halves else None
     if loose is not None:
         index, problem = loose
     elif tag is not None:
@@ -119,7 +119,7 @@ def note_syntax(
     findings.add("liquid_syntax", source.place(index), problem=problem)
 
 
-def _loose(text: str) -> tuple[int, str] | None:
+def loose_half(text: str) -> tuple[int, str] | None:
     """The first tag that opens or closes a block and has no other half."""
     opened: list[tuple[int, str]] = []
     for token in LIQUID_TOKEN.finditer(text):

@@ -232,6 +232,9 @@ class TemplateCheck:
             given[alias] = value
         if name not in self._partials:
             near = near_of(did_you_mean(name, self._partials), "add the file there")
+            blocks = self._source.path.parent.parent / "_blocks"
+            if (blocks / f"{name}.mjml").is_file():
+                near = {"near": f'{name}.mjml is MJML, write <mj-include path="{name}.mjml" />'}
             self._findings.add("part_unknown", self._place(node), name=name, **near)
             return state
         if name in self._broken:
