@@ -51,6 +51,15 @@ ROW_FIELDS = ("send_id", "customer_id", "to_email", "profile_version")
 """Columns of a context that are no root of a template."""
 PARTS = ("subject", "preheader", "text", "html")
 """In the order of rendering: `html` may print what subject and preheader came to."""
+FAILURES = {
+    "FilterArgumentError": "a filter has a value that it can't take",
+    "LiquidTypeError": "two values of different types are compared",
+    "ContextDepthError": "too many loops or shared parts lie in each other",
+    "LoopIterationLimitError": "loops turn more often than the setting emails.loop_limit allows",
+    "OutputStreamLimitError": "the text is longer than the setting emails.output_limit allows",
+    "LocalNamespaceLimitError": "variables are larger than the setting emails.output_limit allows",
+}
+"""What python-liquid calls failures of a mail, and what they are."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
 SPACES = re.compile(r"(?<=\S)[ \t]{2,}")
 SAMPLE_ID, SAMPLE_LINK = "0" * 32, "https://sample.invalid/"
@@ -203,6 +212,9 @@ class MailRenderer:
             statuses = done.column("status").to_pylist()
             for row, reason in enumerate(done.column("reason").to_pylist()):
                 if reason is not None:
+                    if statuses[row] == "error":
+                        name, _, place = reason.partition(" in ")
+                        reason = f"{FAILURES.get(name, name)}{place and ': '}{place}"
                     failed.setdefault(row, (statuses[row], one_line(reason)))
         return done
 

@@ -85,7 +85,7 @@ def test_mails_that_fail_and_rows_that_are_sent_back_name_the_authors_line(
 ) -> None:
     shop, folder = made
     failed = shop.rows("SELECT DISTINCT reason FROM emails.batches WHERE status = 'error'")
-    assert failed == [("FilterArgumentError in mine/text.liquid line 4",)]
+    assert failed == [("a filter has a value that it can't take: mine/text.liquid line 4",)]
     assert named(folder, failed[0][0]) == ["echo 100 | divided_by: orders"]
     [advice] = shop.report.templates["mine", "a", "text"].advice
     assert "were rendered again by python-liquid" in advice
