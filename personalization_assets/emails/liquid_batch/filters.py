@@ -32,6 +32,7 @@ STYLES: Mapping[str, tuple[str, str, bool]] = {
 }
 MOST_DIGITS = 400
 """Longest number that a filter rounds; more is a mistake, or meant to take time."""
+PLAIN = (int, float)
 MOST_PLAIN = 1e12
 """Numbers below have at most 15 digits with two places: a float tells those apart."""
 
@@ -216,19 +217,20 @@ Number = int | float | Decimal
 
 def _number(value: Any, name: str) -> Number:
     """A plain number that is not too long as it is; anything else as a decimal, or an error."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST_PLAIN:
-        return value
-    return to_decimal(value, name)
+    plain: Number = value
+    return plain if type(value) in PLAIN and abs(value) < MOST_PLAIN else to_decimal(value, name)
 
 
 def _grouped(number: Number, places: int, style: tuple[str, str, bool], name: str) -> str:
     thousands, point, _ = style
     text = _digits(number, places, name)
+    if thousands == "," and point == ".":
+        return text
     return text.replace(",", "\0").replace(".", point).replace("\0", thousands)
 
 
 def _digits(number: Number, places: int, name: str) -> str:
-    if not isinstance(number, Decimal) and 0 <= places <= 2:
+    if type(number) in PLAIN and 0 <= places <= 2:
         text = f"{number:,.{places}f}"
         if float(text.replace(",", "")) == number:
             return text  # there was nothing to round

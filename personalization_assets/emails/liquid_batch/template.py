@@ -7,10 +7,8 @@ Either way the text is python-liquid's, byte for byte.
 """
 
 import time
-from array import array
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from types import CodeType
 from typing import Any
 
@@ -26,6 +24,7 @@ from personalization_assets.emails.liquid_batch.report import LoopReport, Report
 from personalization_assets.emails.liquid_batch.runtime import LEARNING, NOTHING, Memo
 from personalization_assets.emails.liquid_batch.scope import Where, line_of
 from personalization_assets.emails.liquid_batch.survey import survey
+from personalization_assets.emails.liquid_batch.texts import Texts
 from personalization_assets.emails.liquid_batch.unsupported import UnsupportedError
 
 RESULT = pa.schema(
@@ -38,6 +37,9 @@ RESULT = pa.schema(
 )
 """What `CompiledTemplate.render` gives, one row per row: `status` is rendered, aborted or error;
 `text` is null unless rendered; `holes` counts outputs that had nothing to print."""
+
+ROOM = 1.1
+"""Room that a batch's texts get, compared with those of the batch before."""
 
 EXPECTED = (
     LiquidError,
@@ -83,6 +85,8 @@ class CompiledTemplate:
         self._dictionaries = Dictionaries()
         self._columns: list[tuple[str, ...]] = []
         self._memos: list[tuple[Memo, LoopReport]] = []
+        self._bytes_each = 0.0
+        """What a row of the next batch is expected to have."""
         self._run: Callable[..., None] | None = None
         try:
             self._compile()
@@ -158,23 +162,27 @@ class CompiledTemplate:
             TooSlowError: it took longer.
         """
         columns = batch if isinstance(batch, Columns) else Columns(batch, self._dictionaries)
-        work = _Work(len(columns), seconds)
+        texts = Texts(int(self._bytes_each * len(columns)))
+        work = _Work(len(columns), seconds, texts.append, halves=False)
         self._go(work, [columns.values(path) for path in self._columns], columns.row)
-        return work.batch()
+        self._bytes_each = ROOM * texts.size / max(len(columns), 1)
+        return work.batch(texts.array())
 
     def render_rows(self, rows: Iterable[Mapping[str, Any]]) -> list[Rendered]:
         """The texts of rows that are mappings of anything, for templates without a contract."""
         given = list(rows)
-        work = _Work(len(given), None)
+        texts: list[bytes | None] = []
+        work = _Work(len(given), None, texts.append, halves=True)
         values = [[row.get(path[0], NOTHING) for row in given] for path in self._columns]
         self._go(work, values, given.__getitem__)
-        return work.rows()
+        return work.rows(texts)
 
     def _go(
         self, work: "_Work", values: list[list[Any]], row_of: Callable[[int], Mapping[str, Any]]
     ) -> None:
         if self._run is None:
-            work.texts += [self._send_back(work, row, row_of) for row in range(work.count)]
+            for row in range(work.count):
+                work.emit(self._send_back(work, row, row_of))
             return
         self.report.rows += work.count
 
@@ -186,7 +194,7 @@ class CompiledTemplate:
             self.report.sent_back += 1
             return self._send_back(work, row, row_of, error)
 
-        self._run(work.count, values, work.texts.append, work.notice, fail, work.look_at_clock)
+        self._run(work.count, values, work.emit, work.notice, fail, work.look_at_clock)
         for memo, loop in self._memos:
             loop.repeats = not (memo.useless and memo.missed > LEARNING)
 
@@ -199,7 +207,6 @@ class CompiledTemplate:
     ) -> bytes | None:
         """Let python-liquid render a row."""
         work.look_at_clock()
-        work.sent_back = True
         env = self.template.env
         if isinstance(env, BatchEnvironment):
             env.holes = 0
@@ -216,20 +223,25 @@ class CompiledTemplate:
             self._count(f"{why}, though python-liquid renders it")
         if isinstance(env, BatchEnvironment) and env.holes:
             work.notice(row, env.holes)
-        return text.encode(errors="surrogatepass")
+        return work.encoded(text)
 
     def _count(self, cause: str) -> None:
         self.report.causes[cause] = self.report.causes.get(cause, 0) + 1
 
 
 class _Work:
-    """A batch while it is rendered."""
+    """A batch while it is rendered. `emit` takes its texts one after the other; with `halves` they
+    may have halves of characters, as python-liquid's have."""
 
-    def __init__(self, count: int, seconds: float | None) -> None:
-        self.count = count
-        self.texts: list[bytes | None] = []
-        self.sent_back = False
-        """Whether python-liquid rendered a row: its texts may have halves of characters."""
+    def __init__(
+        self,
+        count: int,
+        seconds: float | None,
+        emit: Callable[[bytes | None], None],
+        halves: bool,
+    ) -> None:
+        self.count, self.emit = count, emit
+        self._halves = halves
         self._holes: dict[int, int] = {}
         self._stopped: dict[int, tuple[str, str]] = {}
         self._until = time.process_time() + seconds if seconds is not None else None
@@ -249,18 +261,15 @@ class _Work:
         if self._until is not None and time.process_time() > self._until:
             raise TooSlowError(f"the batch took more than {self._seconds:g} seconds")
 
-    def batch(self) -> pa.RecordBatch:
+    def encoded(self, text: str) -> bytes:
+        """A text of python-liquid's."""
+        if not self._halves:
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return text.encode(errors="surrogatepass")
+
+    def batch(self, text: pa.Array) -> pa.RecordBatch:
         """What `RESULT` says."""
         self.look_at_clock()
-        given = [_valid(t) for t in self.texts] if self.sent_back else self.texts
-        made = [t for t in given if t is not None]
-        # One join is several times faster than a builder that grows text by text.
-        ends = array("i", accumulate((len(t or b"") for t in given), initial=0))
-        present = None
-        if len(made) < self.count:
-            present = pa.array([t is not None for t in given]).buffers()[1]
-        buffers = [present, pa.py_buffer(ends), pa.py_buffer(b"".join(made))]
-        text = pa.Array.from_buffers(pa.string(), self.count, buffers)
         if not self._stopped:
             status: Any = pa.repeat("rendered", self.count)
             reason: Any = pa.nulls(self.count, pa.string())
@@ -273,26 +282,14 @@ class _Work:
             holes = pa.array([self._holes.get(row, 0) for row in range(self.count)], pa.int32())
         return pa.RecordBatch.from_arrays([text, status, reason, holes], schema=RESULT)
 
-    def rows(self) -> list[Rendered]:
+    def rows(self, texts: Iterable[bytes | None]) -> list[Rendered]:
         """The same as objects."""
         out = []
-        for row, text in enumerate(self.texts):
+        for row, text in enumerate(texts):
             status, reason = self._stopped.get(row, ("rendered", None))
             shown = text.decode(errors="surrogatepass") if text is not None else None
             out.append(Rendered(shown, status, reason, self._holes.get(row, 0)))
         return out
-
-
-def _valid(text: bytes | None) -> bytes | None:
-    """UTF-8 without halves of characters."""
-    if text is None or b"\xed" not in text:
-        return text
-    return (
-        text.decode(errors="surrogatepass")
-        .encode("utf-16", "surrogatepass")
-        .decode("utf-16", "replace")
-        .encode()
-    )
 
 
 def described(error: Exception, template: str = "", where: Where = line_of) -> str:
