@@ -121,7 +121,7 @@ class Chromium:
 def take(campaigns: Sequence[str], out: Path, program: str) -> tuple[int, list[str]]:
     """Take all pictures; returns how many, and which mails are wider than their screen."""
     count, wide = 0, []
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Chromium(program, Path(profile))
         for campaign in campaigns:
             made = studio(campaign)
