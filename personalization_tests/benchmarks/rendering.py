@@ -1,6 +1,6 @@
 """How many mails a CPU second renders, and what other engines do with the same mail.
 
-    python -m personalization_tests.benchmarks.rendering          # about a minute
+    python -m personalization_tests.benchmarks.rendering          # a few minutes
     python -m personalization_tests.benchmarks.rendering --full   # also a million mails, stored
 
 The mail of `mails.py` has 28 KB. Baseline of every ratio is python-liquid on contexts that are
@@ -25,6 +25,7 @@ from personalization_tests.benchmarks.measure import COST, Cost, measured, scrat
 
 CHUNK = 64
 """Rows that are rendered at once."""
+TURNS = 3
 SCHEMA = pa.schema([("id", pa.string()), ("html", pa.string())])
 Done = tuple[int, int]
 """Mails and bytes of HTML."""
@@ -158,9 +159,14 @@ def _store(batches: list[pa.RecordBatch], render: Callable[[pa.RecordBatch], pa.
         return write_parquet(folder / "mails.parquet", made(), SCHEMA), size
 
 
-def ours(people: int) -> tuple[float, float]:
-    """Print what python-liquid and compiled code do; give the speeds of the latter that rivals are
-    compared with: columns to text, mappings to text."""
+def _timed(prepare: Callable[..., Callable[[], tuple[Any, ...]]], *args: Any) -> tuple[Done, Cost]:
+    """What was done, and its cost; work that tells its own CPU seconds is taken at its word."""
+    (count, size, *own), cost = measured(prepare, *args)
+    return (count, size), replace(cost, cpu=own[0]) if own else cost
+
+
+def ours(people: int) -> None:
+    """Print what python-liquid and compiled code do."""
     few = max(people // 10, 1)
     (count, size), plain = measured(reference_text, few)
     baseline = count / plain.cpu
@@ -177,15 +183,11 @@ def ours(people: int) -> tuple[float, float]:
         ("Arrow to Parquet, from the first mail on", None, (stored, people, False)),
         ("Arrow to Parquet", 11, (stored, people, True)),
     ]
-    speeds = {}
-    for name, aim, (prepare, *args) in runs:
-        (count, size, *own), cost = measured(prepare, *args)
-        cost = replace(cost, cpu=own[0]) if own else cost
-        speeds[name] = count / cost.cpu
+    for name, aim, work in runs:
+        (count, size), cost = _timed(*work)
         rows.append(_row(name, count, size, cost, baseline, aim))
     heads = ["what", "mails", "KB each", *COST, "mails/CPU s", "to python-liquid", "aim"]
     show("One process, one mail of 28 KB", heads, rows)
-    return speeds["columns to text"], speeds["mappings to text, from the first mail on"]
 
 
 def _row(
@@ -200,13 +202,29 @@ def _met(ratio: float, aim: float | None) -> str:
     return "" if aim is None else f"{aim:g} x: {'met' if ratio >= aim else 'missed'}"
 
 
-def others(people: int, columns: float, mappings: float) -> None:
-    """Print what rivals do with the same mail, and how our two ways to a text compare."""
-    from personalization_tests.benchmarks.rendering_rivals import COMPARED, rivals
+def _speed(prepare: Callable[..., Any], *args: Any) -> float:
+    (count, _), cost = _timed(prepare, *args)
+    return count / cost.cpu
 
-    found = rivals(max(people, COMPARED))
-    rows = []
-    for rival in found:
+
+def others(people: int) -> None:
+    """Print what rivals do with the same mail, and how our two ways to a text compare.
+
+    All take turns, and the fastest turn of each counts: what else the machine does slows down some
+    turns, of ours and of theirs.
+    """
+    from personalization_tests.benchmarks.rendering_rivals import COMPARED, Run, rivals
+
+    columns = mappings = 0.0
+    best: dict[str, Run] = {}
+    for _ in range(TURNS):
+        columns = max(columns, _speed(columns_text, people, True))
+        mappings = max(mappings, _speed(rows_text, people))
+        for run in rivals(max(people // 20, COMPARED)):
+            best[run.name] = max(best.get(run.name, run), run, key=lambda one: one.speed)
+    rows = [["ours, columns to text", f"{columns:,.0f}", "", "", ""]]
+    rows.append(["ours, mappings to text, from the first mail on", f"{mappings:,.0f}", "", "", ""])
+    for rival in best.values():
         if rival.missing:
             rows.append([f"{rival.name} (skipped: {rival.missing})", "", "", "", ""])
             continue
@@ -215,10 +233,10 @@ def others(people: int, columns: float, mappings: float) -> None:
         rows.append([rival.name, f"{rival.speed:,.0f}", *ratios, same])
     heads = ["engine", "mails/CPU s", "our columns to it", "our mappings to it", "read as ours"]
     show("Other engines: mappings to text, parsed once, warm", heads, rows)
-    best = max((r.speed for r in found), default=0.0)
-    if best:
-        met = _met(columns / best, 3)
-        print(f"\nOur columns to text, to the fastest that ran: {times(columns, best)}; aim {met}")
+    fastest = max((r.speed for r in best.values()), default=0.0)
+    if fastest:
+        found = f"{times(columns, fastest)}; aim {_met(columns / fastest, 3)}"
+        print(f"\nOur columns to text, to the fastest that ran: {found}")
 
 
 # --- the shipped campaign ------------------------------------------------------------------------
@@ -355,10 +373,10 @@ def main() -> None:
     parts = ("ours", "rivals", "shipped", "million")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     given = parser.parse_args()
-    if {"ours", "rivals"} & set(given.only):
-        speeds = ours(given.people)
-        if "rivals" in given.only:
-            others(given.people // 20, *speeds)
+    if "ours" in given.only:
+        ours(given.people)
+    if "rivals" in given.only:
+        others(given.people)
     if "shipped" in given.only:
         weekly(given.people // 2)
     if "million" in given.only:
