@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from personalization_assets.commands.profile_columns import (
-    PROFILES,
-    declared_columns,
-    warehouse_if_any,
-)
-from personalization_assets.commands.shared import load, moment
+from personalization_assets.commands.profile_columns import PROFILES, declared_columns
+from personalization_assets.commands.shared import load, moment, warehouse_if_any
 
 if TYPE_CHECKING:
     from personalization_assets.emails.checking.campaign import Checked

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from personalization_assets.commands.account import print_account
 from personalization_assets.commands.run import run_all
+from personalization_assets.commands.shared import warehouse_if_any
 from personalization_assets.settings import Settings
-from personalization_assets.warehouse import reading
 
 SEED = 20
 END = dt.datetime(2026, 11, 1)
@@ -59,11 +59,12 @@ def build_gallery(settings: Settings, out: Path | None, console: Console) -> Non
     """Write the page that shows e-mails, from a warehouse that is only read.
 
     Raises:
-        UserError: there is no warehouse yet, or a run is writing it.
+        UserError: there is no warehouse with mails yet, or a run is writing it.
     """
     from personalization_assets.emails.gallery import write_gallery
 
     target = out or settings.exports_dir / "gallery"
-    with reading(settings.warehouse_file) as con:
+    with warehouse_if_any(settings, "emails.batches", needed=True) as (con, why_not):
+        assert con is not None, why_not
         page = write_gallery(con, target).page
     console.print(f"E-mails to look at: [bold]{page}[/bold]")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from personalization_assets.commands.profile_columns import declared_columns, warehouse_if_any
-from personalization_assets.commands.shared import load, moment
+from personalization_assets.commands.profile_columns import declared_columns
+from personalization_assets.commands.shared import load, moment, warehouse_if_any
 from personalization_assets.settings import Settings
 
 if TYPE_CHECKING:

@@ -1,51 +1,16 @@
-"""What commands about campaigns know of the columns of profiles.golden_profiles: the warehouse's,
-or those that it will have."""
+"""The columns of profiles.golden_profiles, for commands about campaigns that have no warehouse."""
 
 import datetime as dt
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from personalization_assets.errors import UserError
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
     from personalization_assets.settings import Settings
 
 PROFILES = "profiles.golden_profiles"
-
-
-@contextmanager
-def warehouse_if_any(
-    settings: "Settings", table: str, needed: bool
-) -> "Iterator[tuple[duckdb.DuckDBPyConnection | None, str]]":
-    """A connection to read the warehouse in which there is a table, or none, and why, in a
-    sentence.
-
-    Raises:
-        UserError: that sentence, where the warehouse is `needed`: somebody has named it, or asks
-            for what only it holds.
-    """
-    from personalization_assets.warehouse import exists, reading
-
-    why_not = ""
-    with ExitStack() as stack:
-        con = None
-        try:
-            con = stack.enter_context(reading(settings.warehouse_file))
-            if not exists(con, table):
-                con = None
-                why_not = (
-                    f"The warehouse {settings.warehouse_file} has no table {table} yet: run "
-                    f"`personalize run` first."
-                )
-        except UserError as refused:
-            why_not = str(refused)
-        if con is None and needed:
-            raise UserError(why_not)
-        yield con, why_not
 
 
 def declared_columns(settings: "Settings") -> "dict[str, pa.DataType]":

@@ -110,9 +110,7 @@ def batches(run: Run) -> Mapping[type[pa.DataFrameModel], Query]:
         run.log.warning("%s", warning)
     signer = load_signer(settings.data_dir / ".secret" / "link_key")
     folder = store.begin(run.as_of)
-    report = render_parts(
-        run.con, compiled, settings.emails, signer, run.as_of, folder, run.progress
-    )
+    report = render_parts(run.con, compiled, signer, folder, run.progress)
     run.progress(f"rendered {report.total:,} e-mails of {len(report.rows)} campaigns")
     _say_what_is_slow(run, report)
     _judge_mails(run, select_mails(report.parts))

@@ -98,9 +98,7 @@ def contexts_of(
 def render_parts(
     con: duckdb.DuckDBPyConnection,
     compiled: Sequence[MailTemplates],
-    settings: EmailsSettings,
     signer: Signer,
-    as_of: datetime,
     folder: Path,
     progress: Callable[[str], None] = lambda _: None,
 ) -> BatchReport:
@@ -118,6 +116,7 @@ def render_parts(
     folder.mkdir(parents=True, exist_ok=True)
     if not compiled:
         return report
+    settings = compiled[0].settings
     prepare(con, compiled[0].brand, settings.bestseller_days)
     shown.prepare(con)
     model = con.execute("SELECT max(model_version) FROM recommendations.top_products").fetchall()

@@ -38,8 +38,7 @@ def render_all(
     brand = load_brand(PROJECT / "data" / "brand.yaml")
     publish(con, "emails.audience", decide(con, campaigns, settings, AS_OF))
     compiled = compile_all(con, campaigns, brand, settings, AS_OF)
-    signer = Signer(b"0123456789abcdef")
-    report = render_parts(con, compiled, settings, signer, AS_OF, parts)
+    report = render_parts(con, compiled, Signer(b"0123456789abcdef"), parts)
     publish(
         con,
         "emails.batches",

@@ -5,6 +5,10 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import duckdb
+from click.testing import CliRunner
+
+from personalization_assets.cli import main
 from personalization_assets.emails.gallery import write_gallery
 from personalization_assets.emails.links import Signer
 from personalization_tests.emails.conftest import Shop, render_all
@@ -228,3 +232,12 @@ def test_gallery_shows_mails_of_each_campaign_and_all_decisions(shop: Shop, tmp_
     assert "did not agree to personalisation" in page
     read(page)
     assert write_gallery(shop.con, tmp_path, shop="Alder & Finch").page.read_text() == page
+
+
+def test_a_gallery_without_mails_is_one_sentence(tmp_path: Path) -> None:
+    duckdb.connect(str(tmp_path / "empty.duckdb")).close()
+    for name, says in (("none", "There is no warehouse at"), ("empty", "no table emails.batches")):
+        arguments = ["gallery", "--warehouse", str(tmp_path / f"{name}.duckdb")]
+        done = CliRunner().invoke(main, arguments)
+        assert (done.exit_code, done.output.count("\n")) == (1, 1)
+        assert says in done.output

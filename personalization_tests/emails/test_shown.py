@@ -108,6 +108,6 @@ def test_a_template_that_shows_two_products_has_two_places(tmp_path: Path) -> No
     campaigns = [c for c in load_campaigns(folder) if c.name == "weekly_recommendations"]
     brand = load_brand(PROJECT / "data" / "brand.yaml")
     compiled = compile_all(con, campaigns, brand, settings, AS_OF)
-    render_parts(con, compiled, settings, Signer(b"0123456789abcdef"), AS_OF, tmp_path / "second")
+    render_parts(con, compiled, Signer(b"0123456789abcdef"), tmp_path / "second")
     found = con.execute("SELECT DISTINCT position FROM mail_places ORDER BY 1").fetchall()
     assert [row[0] for row in found] == [1, 2]

@@ -34,7 +34,7 @@ def rendered(shop: Shop, folder: Path, **settings: object) -> list[tuple]:
     """All mails of the shop, rendered with other settings."""
     chosen = EmailsSettings.model_validate(settings)
     compiled = compile_all(shop.con, shop.campaigns, shop.brand, chosen, AS_OF)
-    report = render_parts(shop.con, compiled, chosen, SIGNER, AS_OF, folder)
+    report = render_parts(shop.con, compiled, SIGNER, folder)
     with duckdb.connect() as con:
         return con.execute(f"{select_mails(report.parts)} ORDER BY send_id").fetchall()
 
