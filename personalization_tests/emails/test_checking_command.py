@@ -197,6 +197,16 @@ def test_an_audience_that_does_not_fit_the_profiles_is_told(
     assert says in result.stdout
 
 
+def test_a_mistake_in_the_scenarios_of_a_preview_is_told(data: Path) -> None:
+    files = {"scenarios.yaml": "vip:\n  customer:\n    is_vipp: true\n"}
+    write_campaign(data / "campaigns", files)
+    [finding] = json.loads(call("check", "--json").stdout)
+    assert (finding["file"], finding["line"]) == ("campaigns/mine/scenarios.yaml", 3)
+    assert finding["message"] == "vip.customer.is_vipp is not there, did you mean 'is_vip'"
+    write_campaign(data / "campaigns", {"scenarios.yaml": "vip:\n  customer: {is_vip: true}\n"})
+    assert call("check").exit_code == 0
+
+
 def test_campaigns_are_listed_by_priority(data: Path) -> None:
     shutil.copytree(PROJECT / "data" / "campaigns", data / "campaigns", dirs_exist_ok=True)
     rows = [line.split() for line in call("list").stdout.splitlines()]

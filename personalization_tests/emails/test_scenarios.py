@@ -242,7 +242,7 @@ def test_a_campaigns_own_scenarios_differ_in_what_the_file_says(folder: Path) ->
     ("text", "says"),
     [
         ("a: {custommer: {}}", "a.custommer is no part of a mail's context, did you mean"),
-        ("a: {customer: {citty: x}}", "a.customer.citty is not there, did you mean 'city'?"),
+        ("a: {customer: {citty: x}}", "a.customer.citty is not there, did you mean 'city'."),
         (
             "a: {customer: {orders: many}}",
             "line 1: a.customer.orders must be a whole number",
@@ -254,7 +254,7 @@ def test_a_campaigns_own_scenarios_differ_in_what_the_file_says(folder: Path) ->
         ("typical: {}", "typical is a scenario of every campaign"),
         ("'a b': {}", "a b is no name"),
         ("a: 3", "a must hold values"),
-        ("- a", "must hold names of scenarios"),
+        ("- a", "line 1: this must hold names of scenarios"),
         ("a: {customer: [", "line 1: this is not valid YAML: a bracket is not closed."),
         ("a: {}\nb: {}\na: {}", "line 3: a stands here and in line 1; remove one."),
         (

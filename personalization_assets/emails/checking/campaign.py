@@ -13,6 +13,8 @@ from personalization_assets.emails.brand import Brand
 from personalization_assets.emails.campaigns import CampaignError, campaign_folders, load_campaign
 from personalization_assets.emails.checking.findings import Finding, Findings, Place, found
 from personalization_assets.emails.mail_context import DERIVED
+from personalization_assets.emails.preview.own import own_scenarios
+from personalization_assets.emails.preview.scenarios import Maker
 from personalization_assets.emails.settings import EmailsSettings
 from personalization_assets.emails.templates import MailTemplates, examine_variant
 
@@ -58,6 +60,10 @@ def check_campaigns(
             continue
         try:
             check_audience(profiles, campaign)
+        except CampaignError as error:
+            note(error)
+        try:
+            own_scenarios(Maker(contract, campaign, brand, as_of))
         except CampaignError as error:
             note(error)
         findings = Findings(campaign.file.allow)

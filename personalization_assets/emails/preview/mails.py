@@ -93,8 +93,7 @@ class Studio:
     @cached_property
     def found(self) -> Found:
         """All scenarios, and which branches they reach."""
-        given = list(general_scenarios(self.maker))
-        given += own_scenarios(self.maker, {scenario.key for scenario in given})
+        given = [*general_scenarios(self.maker), *own_scenarios(self.maker)]
         return find_scenarios(self.maker, self.traced, given, self.constants(self.templates[0]))
 
     def scenario(self, key: str) -> Scenario:

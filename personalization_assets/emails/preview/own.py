@@ -1,13 +1,18 @@
 """A campaign's own scenarios: `scenarios.yaml` beside its templates."""
 
 import copy
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
 
+from personalization_assets.emails.campaigns import CampaignError
 from personalization_assets.emails.mail_context import in_words
-from personalization_assets.emails.preview.scenarios import Maker, Scenario
+from personalization_assets.emails.preview.scenarios import (
+    Maker,
+    Scenario,
+    general_scenarios,
+)
 from personalization_assets.emails.preview.values import Context
 from personalization_assets.emails.problems import (
     Place,
@@ -16,7 +21,6 @@ from personalization_assets.emails.problems import (
     read_yaml,
     yaml_line,
 )
-from personalization_assets.errors import UserError
 
 FILE = "scenarios.yaml"
 ROOTS = ("customer", "recommendations", "cart", "viewed", "mail")
@@ -27,27 +31,27 @@ DERIVED = {
 """Fields that follow from others."""
 
 
-def own_scenarios(maker: Maker, taken: Collection[str]) -> Iterator[Scenario]:
-    """The scenarios of `scenarios.yaml`; none where there is no such file. `taken` are names of
-    others.
+def own_scenarios(maker: Maker) -> list[Scenario]:
+    """The scenarios of `scenarios.yaml`; none where there is no such file.
 
     Raises:
-        UserError: what is wrong in the file, where, and what to write.
+        CampaignError: what is wrong in the file, where, and what to write.
     """
     path = maker.campaign.folder / FILE
     if not path.is_file():
-        return
+        return []
     try:
         text, raw = read_yaml(path)
     except YamlError as error:
-        raise UserError(f"{path} line {error.line}: {error.problem}.") from error
+        raise CampaignError(path, [(error.line, error.problem)]) from error
     if not isinstance(raw, dict | None):
-        raise UserError(f"{path} must hold names of scenarios, each with the values that differ.")
-    for name, values in (raw or {}).items():
-        try:
-            yield _scenario(maker, name, values, taken)
-        except _WrongError as wrong:
-            raise UserError(f"{path} line {yaml_line(text, wrong.place)}: {wrong}") from None
+        problem = "this must hold names of scenarios, each with the values that differ"
+        raise CampaignError(path, [(1, problem)])
+    taken = {scenario.key for scenario in general_scenarios(maker)}
+    try:
+        return [_scenario(maker, name, values, taken) for name, values in (raw or {}).items()]
+    except _WrongError as wrong:
+        raise CampaignError(path, [(yaml_line(text, wrong.place), str(wrong))]) from None
 
 
 class _WrongError(Exception):
@@ -55,7 +59,8 @@ class _WrongError(Exception):
 
     def __init__(self, place: Place, says: str) -> None:
         parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-        super().__init__(f"{''.join(parts).removeprefix('.')} {says}".replace(" ,", ","))
+        where = "".join(parts).removeprefix(".")
+        super().__init__(f"{where} {says}".replace(" ,", ",").rstrip(".?"))
         self.place = place
 
 
