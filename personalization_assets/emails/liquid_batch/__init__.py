@@ -19,7 +19,8 @@ the one that `parsed.render(...)` gives. How:
   `expressions.py`, `nodes.py`, `loops.py` and `partials.py` write Python; `emitter.py` holds it.
 - Paths become columns, constants are folded, and what a filter or the body of a loop came to is
   kept for the next row with the same values (`runtime.Memo`).
-- `template.py` runs the function and sends rows on which it raises to python-liquid.
+- `template.py` runs the function and sends rows on which it raises to python-liquid; `texts.py` is
+  where the texts go.
 """
 
 from collections.abc import Mapping

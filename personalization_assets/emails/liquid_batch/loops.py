@@ -2,7 +2,8 @@
 
 The body of a loop over products is the same text for every person who is shown the product. Where
 the body uses nothing but the item, its place in the loop and a few plain columns, its text is kept
-under these and written again without rendering.
+under these and written again without rendering. A number of `forloop` that is only printed is left
+out of what is kept, and put in as the text is written.
 """
 
 from __future__ import annotations
