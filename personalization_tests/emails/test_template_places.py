@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from personalization_assets.emails import liquid_batch
+from personalization_assets.emails.building import compile_all, render_parts
 from personalization_assets.emails.campaigns import load_campaigns
 from personalization_assets.emails.checking.sources import Converted
+from personalization_assets.emails.links import Signer
+from personalization_assets.emails.liquid_batch import BatchEnvironment
 from personalization_assets.emails.mail_context import mail_contract
 from personalization_assets.emails.settings import EmailsSettings
 from personalization_assets.emails.templates import compile_variant
@@ -108,3 +112,29 @@ def test_every_tag_of_the_shipped_bodies_is_where_its_file_has_it() -> None:
                     assert line[(place.column or 1) - 1 :].startswith(token.split("\n")[0])
                     tags += 1
     assert tags > 200
+
+
+def test_advice_is_the_same_where_other_processes_render(
+    made: tuple[Shop, Path], tmp_path: Path
+) -> None:
+    shop, _ = made
+    settings = EmailsSettings(workers=2, parallel_from=1)
+    compiled = compile_all(shop.con, shop.campaigns, shop.brand, settings, AS_OF)
+    report = render_parts(shop.con, compiled, Signer(b"0123456789abcdef"), tmp_path)
+    assert {key: part.advice for key, part in report.templates.items()} == {
+        key: part.advice for key, part in shop.report.templates.items()
+    }
+
+
+def test_a_template_that_is_not_compiled_names_the_place_that_whoever_compiles_it_knows() -> None:
+    env = BatchEnvironment(now=AS_OF)
+    parsed = env.from_string("a\n{% for p in products %}{{ forloop }}{% endfor %}", name="card")
+    places: list[tuple[str, int]] = []
+
+    def where(text: str, index: int) -> str:
+        places.append((text, index))
+        return "mine/body.mjml line 7"
+
+    report = liquid_batch.compile(parsed, where=where).report
+    assert report.why_not.endswith("at mine/body.mjml line 7")
+    assert {text[index : index + 7] for text, index in places} == {"forloop"}
