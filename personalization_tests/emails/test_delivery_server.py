@@ -88,6 +88,53 @@ def test_an_answer_decides_about_the_mail_and_the_connection(
         connection.close()
 
 
+ASKED_AT_ONCE = {b"ehlo": b"250-hello\r\n250 PIPELINING\r\n"}
+NOT_NOW = {b"data": b"503 who to?\r\n"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "status", "code", "about_recipient", "is_open"),
+    [
+        ({}, "sent", 250, False, True),
+        ({b".": b""}, "uncertain", None, False, False),
+        ({b".": b"554 spam\r\n"}, "refused", 554, False, True),
+        ({b"mail": b""}, "deferred", None, False, False),
+        ({b"data": b""}, "deferred", None, False, False),
+        ({b"data": b"451 later\r\n"}, "deferred", 451, False, True),
+        (NOT_NOW | {b"rcpt": b"550-no\r\n550 such user\r\n"}, "refused", 550, True, True),
+        (
+            NOT_NOW | {b"mail": b"553 not you\r\n", b"rcpt": b"503 no\r\n"},
+            "refused",
+            553,
+            False,
+            True,
+        ),
+        (NOT_NOW | {b"rcpt": b"450 busy\r\n"}, "deferred", 450, False, True),
+        # It hangs up after its word on the mail, which holds.
+        ({b"rcpt": b"550 no such user\r\n", b"data": b""}, "refused", 550, True, False),
+        ({b"mail": b"421 going down\r\n", b"rcpt": b""}, "deferred", 421, False, False),
+        # A server that wants a mail for nobody gets none.
+        ({b"rcpt": b"550 no such user\r\n"}, "refused", 550, True, False),
+    ],
+)
+def test_a_server_that_is_asked_at_once_decides_alike(
+    answers: dict[bytes, bytes],
+    status: str,
+    code: int | None,
+    about_recipient: bool,
+    is_open: bool,
+) -> None:
+    with scripted(ASKED_AT_ONCE | answers) as port:
+        connection = Connection(settings(port), None)
+        outcome = connection.give(MESSAGE)
+        assert (outcome.status, outcome.code) == (status, code)
+        assert outcome.about_recipient == about_recipient
+        assert connection.open == is_open
+        if is_open and status == "sent":
+            assert connection.give(MESSAGE) == outcome
+        connection.close()
+
+
 def test_a_mail_without_an_answer_is_uncertain_and_not_sent_again(tmp_path: Path) -> None:
     shop = Shop(tmp_path, 3)
     with scripted({b".": b""}) as port:

@@ -23,6 +23,7 @@ from personalization_assets.emails.delivery.message import (
     mail_of,
     sender_of,
 )
+from personalization_assets.emails.delivery.pace import Pace
 from personalization_assets.emails.delivery.settings import DeliverySettings
 from personalization_assets.emails.delivery.smtp import Connection, Message, NoServerError
 from personalization_assets.emails.delivery.streaming import CHUNK_ROWS
@@ -102,7 +103,8 @@ class Sender:
         self._under_way: dict[int, Due] = {}
         self._waiting: list[Due] = []
         self._refused = journal.refused_addresses()
-        self._alive, self._slot, self._lost = 0, 0.0, ""
+        self._pace = Pace(settings.mails_per_second)
+        self._alive, self._lost = 0, ""
         self.stopped = self.stopped_early = False
         self.summary = Summary()
 
@@ -179,6 +181,7 @@ class Sender:
             [(due.claim.send_id, outcome) for due, outcome in answers],
             [due.claim for _, due in chosen],
         )
+        self._pace.gone(len(chosen), time.monotonic())
         for number, due in chosen:
             self._under_way[number] = due
             self._inboxes[number].put(due)
@@ -187,7 +190,7 @@ class Sender:
         """Mails for connections that are free, as many as the rate allows now."""
         chosen: list[tuple[int, Due]] = []
         now = time.monotonic()
-        while self._idle and now >= self._slot and not self.stopped:
+        while self._idle and now >= self._pace.next(now) and not self.stopped:
             due = next((due for due in self._waiting if due.not_before <= now), None)
             if due is not None:
                 self._waiting.remove(due)
@@ -201,8 +204,7 @@ class Sender:
                 continue
             due.attempts += 1
             chosen.append((self._idle.popleft(), due))
-            # A late wake-up is made up for, a tenth of a second at most.
-            self._slot = max(self._slot, now - 0.1) + 1 / self._settings.mails_per_second
+            self._pace.take(now)
         return chosen
 
     def _listen(self) -> list[tuple[Due, Outcome]]:
@@ -211,7 +213,7 @@ class Sender:
         if self._idle and not self.stopped and (self._upcoming or self._waiting):
             now = time.monotonic()
             soonest = now if self._upcoming else min(due.not_before for due in self._waiting)
-            timeout = max(0.0, max(self._slot, soonest) - now)
+            timeout = max(0.0, max(self._pace.next(now), soonest) - now)
         try:
             events = [self._events.get(timeout=timeout)]
         except queue.Empty:
