@@ -65,6 +65,16 @@ def _write_value(nodes: Nodes, value: Value) -> None:
         nodes.code.line(f"{v} = {value.code}")
     text = f"escape_text({v}).encode()" if nodes.env.autoescape else f"{v}.encode()"
     kind, quick = ("int", f"str({v}).encode()") if value.is_integer() else ("str", text)
+    if v in nodes.names.columns.values():
+        # A column is often printed more than once: links all have the same token.
+        known = nodes.names.seen(("written", v))
+        if known is None:
+            known = Value(nodes.code.name("written"))
+            nodes.code.line(f"{known.code} = {quick} if {v}.__class__ is {kind} else write({v})")
+            nodes.names.see(("written", v), known)
+        nodes.code.line(f"if {known.code} is None: holes += 1")
+        nodes.code.line(f"else: {nodes.buffer}({known.code})")
+        return
     nodes.code.line(f"if {v}.__class__ is {kind}: {nodes.buffer}({quick})")
     nodes.code.line("else:")
     with nodes.code.indented():

@@ -9,6 +9,7 @@ Either way the text is python-liquid's, byte for byte.
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -270,14 +271,11 @@ class _Work:
     def batch(self, text: pa.Array) -> pa.RecordBatch:
         """What `RESULT` says."""
         self.look_at_clock()
-        if not self._stopped:
-            status: Any = pa.repeat("rendered", self.count)
-            reason: Any = pa.nulls(self.count, pa.string())
-        else:
+        status, reason, holes = _untroubled(self.count)
+        if self._stopped:
             stopped = [self._stopped.get(row, ("rendered", None)) for row in range(self.count)]
             status = pa.array([s for s, _ in stopped], pa.string())
             reason = pa.array([r for _, r in stopped], pa.string())
-        holes: Any = pa.repeat(pa.scalar(0, pa.int32()), self.count)
         if self._holes:
             holes = pa.array([self._holes.get(row, 0) for row in range(self.count)], pa.int32())
         return pa.RecordBatch.from_arrays([text, status, reason, holes], schema=RESULT)
@@ -290,6 +288,13 @@ class _Work:
             shown = text.decode(errors="surrogatepass") if text is not None else None
             out.append(Rendered(shown, status, reason, self._holes.get(row, 0)))
         return out
+
+
+@lru_cache(maxsize=4)
+def _untroubled(count: int) -> tuple[Any, Any, Any]:
+    """Status, reason and holes of rows with which nothing was the matter."""
+    holes = pa.repeat(pa.scalar(0, pa.int32()), count)
+    return pa.repeat("rendered", count), pa.nulls(count, pa.string()), holes
 
 
 def described(error: Exception, template: str = "", where: Where = line_of) -> str:
