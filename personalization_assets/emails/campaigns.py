@@ -200,7 +200,8 @@ def check_condition(condition: str) -> None:
     try:
         statements = sqlglot.parse(f"SELECT 1 WHERE ({condition}\n)", read="duckdb")
     except sqlglot.errors.SqlglotError as error:
-        detail = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).splitlines()[0].rstrip(". ")
+        said = re.sub(r"\x1b\[[0-9;]*m| for <class [^>]*>", "", str(error))
+        detail = said.splitlines()[0].rstrip(". ")
         raise ValueError(f"this is not one SQL condition ({detail})") from error
     tree = statements[0]
     if len(statements) != 1 or not isinstance(tree, sql.Select):

@@ -117,7 +117,7 @@ def all_problems(
     A misspelt field is also a missing one: only the misspelling is told.
     """
     errors = error.errors(include_url=False)
-    errors.sort(key=lambda e: e["type"] != "extra_forbidden")
+    errors.sort(key=lambda e: e["type"] not in ("extra_forbidden", "invalid_key"))
     found: list[tuple[Place, str]] = []
     for error_ in errors:
         place = error_["loc"]
@@ -134,6 +134,8 @@ def _in_words(
     if kind == "extra_forbidden":
         hint = did_you_mean(str(place[-1]), known_at(place)).rstrip("?")
         return f"{where} is not a known field{hint or '; remove it'}"
+    if kind == "invalid_key":
+        return f"{where} is not the name of a field; write a word, or put it into quotes"
     if kind == "missing":
         return f"{where} is missing; add it"
     if kind == "value_error":

@@ -28,6 +28,11 @@ WHOLE = BODY % "Hello"
             "the attributes of <td> can't be read",
         ),
         (BODY % "\nfor < 10 {{ brand.currency }}", FRAGMENT + 1, "a '<' that begins no tag"),
+        (
+            MJ_LINE % '\n<mj-text font\u00a0size="1px">a</mj-text>',
+            6,
+            "attributes of <mj-text> can't",
+        ),
         (MJ_LINE % "\n<!-- one\n -- two -->", 7, "there is '--' inside of a comment"),
     ],
 )

@@ -58,6 +58,7 @@ from personalization_tests.emails.checked import findings
         ("a\n{{ mail.variant | replace: 'x' 'y' }}", 2, 32, "a ',' is missing between the values"),
         ("a\n{% for p of viewed %}b{% endfor %}", 2, 10, "write {% for item in list %}"),
         ("a\n{{ mail.year * 2 }}", 2, 14, "Liquid has no *, use a filter"),
+        ("a\n{{ mail.variant | default a }}", 2, 27, "expected end of expression, found a word"),
         # something is missing
         ("a\n{{ 'now' }} {{ mail.year | }}", 2, 13, "something is missing at the end"),
         (

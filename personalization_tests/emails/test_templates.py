@@ -166,6 +166,7 @@ def test_a_mistake_in_a_shared_part_names_that_file(folder: Path) -> None:
         ),
         (("priority: 50", "---\npriority: 50"), "'---' begins another document"),
         (("description:", "description: 'Now\nx:"), "a quotation mark is not closed"),
+        (("priority: 50", "&priority: 50"), "line 1: None is not the name of a field"),
         (("share: 0.5", "share: 0.4"), "add up to 0.9"),
         (("schedule: daily", "schedule: tusday"), "did you mean 'tuesday'"),
         (

@@ -14,7 +14,7 @@ ELEMENT = re.compile(
 )
 COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 OPENED = re.compile(rf"<(?:(?P<name>{NAME})(?P<rest>[^<]*)|(?P<loose>[^A-Za-z/!?]))")
-ATTRIBUTES = re.compile(r"(?:\s+[\w:.-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'))?)*\s*/?>")
+ATTRIBUTES = re.compile(r"(?:\s+[\w:.-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'))?)*\s*/?>", re.ASCII)
 ODD_QUOTES = re.compile(r"=\s*[“”„‟«»‘’‚‹›]")
 
 

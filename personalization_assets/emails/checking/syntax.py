@@ -56,6 +56,16 @@ SAYS: tuple[tuple[str, str], ...] = (
     (r"tag was never closed", "the tag is never closed"),
 )
 """What python-liquid says, as a pattern, and what it means; for what `AT` does not know."""
+TOKEN_WORDS = {
+    "rbracket": "']'",
+    "lbracket": "'['",
+    "pipe": "'|'",
+    "dpipe": "'||'",
+    "word": "a word",
+    "string": "a text in quotation marks",
+}
+TOKENS = re.compile(rf"(expected|found) ({'|'.join(TOKEN_WORDS)})\b")
+"""Names that python-liquid has for what stands in a tag."""
 
 
 def refuse_braces(source: Source, roots: Iterable[str], findings: Findings) -> bool:
@@ -184,4 +194,4 @@ def _in_words(message: str, text: str, index: int) -> str:
     for pattern, words in SAYS:
         if re.search(pattern, message):
             return words
-    return message
+    return TOKENS.sub(lambda m: f"{m[1]} {TOKEN_WORDS[m[2]]}", message)
