@@ -173,6 +173,9 @@ class Sender:
     def _turn(self) -> None:
         """Take what the connections say, choose mails for those that are free; both are on the
         disk before the mails go out."""
+        if not self.stopped:
+            # Made while the server has others.
+            self._upcoming = self._upcoming or self._next()
         answers = self._listen()
         for due, outcome in answers:
             self._take(due, outcome)
@@ -225,7 +228,10 @@ class Sender:
             if what == "ready":
                 self._idle.append(number)
             elif what == "answer":
-                answers.append((self._under_way.pop(number), value))
+                outcome, free = value
+                answers.append((self._under_way.pop(number), outcome))
+                if free:
+                    self._idle.append(number)
             elif what in ("lost", "failed"):
                 self._alive -= 1
                 self._under_way.pop(number, None)
@@ -269,14 +275,17 @@ class Sender:
         """Connect, say so, send what comes, say what became of it."""
         connection: Connection | None = None
         while True:
-            connection = connection or self._connect()
-            self._events.put((number, "ready", None))
+            if connection is None:
+                connection = self._connect()
+                self._events.put((number, "ready", None))
             due = self._inboxes[number].get()
             if due is None:
                 connection.close()
                 return
-            self._events.put((number, "answer", connection.give(due.message)))
-            if not connection.open or connection.given >= self._settings.mails_per_connection:
+            outcome = connection.give(due.message)
+            free = connection.open and connection.given < self._settings.mails_per_connection
+            self._events.put((number, "answer", (outcome, free)))
+            if not free:
                 connection.close()
                 connection = None
 
