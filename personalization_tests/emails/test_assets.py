@@ -1,6 +1,7 @@
 """The room on Dagster: materialize, check, run again, and stop on a broken template."""
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -9,6 +10,7 @@ import pytest
 
 from personalization_assets.emails.assets import ASSETS
 from personalization_assets.emails.checks import CHECKS
+from personalization_assets.emails.delivery.journal import Claim, Journal, Outcome
 from personalization_assets.settings import Settings
 from personalization_assets.sql_models import read_sql_model, sql_model_assets
 from personalization_assets.tables import Clock
@@ -97,3 +99,18 @@ def test_a_shop_without_campaigns_has_empty_tables(data: Path) -> None:
     assert materialize(data).success
     assert contents(data)["batches"] == []
     assert contents(data)["audience"] == []
+
+
+def test_a_run_takes_old_mails_out_of_the_journal_once_the_table_has_them(data: Path) -> None:
+    journal = Journal(data / "mails")
+    for name, days in {"old": 200, "new": 20}.items():
+        then = AS_OF - timedelta(days=days)
+        to = f"{name}@mail.example.com"
+        journal.write([], [Claim(name, "x", "c", "a", "promotional", to, "h", None, then)])
+        journal.write([(name, Outcome("sent", 250, "taken"))])
+    for left in (["new", "old"], ["new"], ["new"]):
+        assert materialize(data).success
+        assert journal.reader(("send_id",)).read_all()["send_id"].to_pylist() == left
+        with duckdb.connect(str(data / "warehouse.duckdb"), read_only=True) as con:
+            sent = con.execute("SELECT send_id FROM emails.deliveries WHERE channel = 'smtp'")
+            assert sorted(sent.fetchall()) == [("new",), ("old",)]
