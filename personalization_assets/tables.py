@@ -38,7 +38,7 @@ from personalization_assets.catalog import (
 from personalization_assets.contracts import Contract, contract_of
 from personalization_assets.errors import UserError
 from personalization_assets.settings import Settings
-from personalization_assets.warehouse import Query, Rows, Warehouse
+from personalization_assets.warehouse import Change, Query, Rows, Warehouse
 
 POOL = "duckdb"
 """The concurrency pool of every asset: one writer at a time holds the warehouse file."""
@@ -154,8 +154,11 @@ def publish(
             results.append(_stage_and_audit(run, contract, rows, on_rejected))
         if any(r.blocked_by for r in results):
             raise NotPublishedError(results)
-        for contract, _ in outputs:
-            wh.swap(run.con, contract.name, contract.description, contract.columns)
+        for contract, rows in outputs:
+            if isinstance(rows, Change):
+                wh.amend(run.con, contract.name, rows.gone)
+            else:
+                wh.swap(run.con, contract.name, contract.description, contract.columns)
     return results
 
 
@@ -173,6 +176,8 @@ def _stage_and_audit(
         typed = contract.columns if all(c.dtype is not None for c in contract.columns) else ()
         staged = wh.stage(run.con, contract.name, rows, typed)
         received, failures = _audit_in_duckdb(run.con, staged, contract)
+        if isinstance(rows, Change):
+            received += _audit_rest(run.con, staged, contract, rows, failures)
         kept, rejected = received, 0
     errors = {r.name for r in contract.rules if r.severity == "error"}
     broken = {n: k for n, k in failures.items() if k and n in errors}
@@ -208,6 +213,26 @@ def _audit_in_duckdb(
         ).fetchall()[0][0]
         failures["key.unique"] = received - distinct
     return received, failures
+
+
+def _audit_rest(
+    con: duckdb.DuckDBPyConnection,
+    staged: str,
+    contract: Contract,
+    change: Change,
+    failures: dict[str, int],
+) -> int:
+    """How many rows stay that were judged before; counts new rows whose key one of them has."""
+    con.register("gone_rows", change.gone)
+    stay = f"{contract.name} ANTI JOIN gone_rows USING ({', '.join(change.gone.schema.names)})"
+    key = ", ".join(f'"{k}"' for k in contract.key)
+    rest, twice = con.execute(
+        f"SELECT (SELECT count(*) FROM {stay}),"
+        f" (SELECT count(*) FROM (SELECT {key} FROM {stay}) SEMI JOIN {staged} USING ({key}))"
+    ).fetchall()[0]
+    con.unregister("gone_rows")
+    failures["key.unique"] += twice
+    return int(rest)
 
 
 def _why_not(result: Published) -> str:

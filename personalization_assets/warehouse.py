@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Union
 
@@ -34,7 +35,16 @@ class FileQuery(Query):
     files. For rows that are too large for the warehouse file."""
 
 
-Rows: TypeAlias = Union[pl.DataFrame, "arrow.Table", "arrow.RecordBatchReader", Query]
+@dataclass(frozen=True)
+class Change:
+    """How a published table is to differ: rows to take out, named by columns of the key or all of
+    it, and rows to put in."""
+
+    gone: "arrow.Table"
+    fresh: "arrow.Table"
+
+
+Rows: TypeAlias = Union[pl.DataFrame, "arrow.Table", "arrow.RecordBatchReader", Query, Change]
 
 
 class Warehouse(DuckDBResource):
@@ -160,8 +170,10 @@ def stage(
     """Write rows to `<table>__new`, columns by name, and return that name.
 
     With `columns`, the staged table has exactly these, typed; without, whatever the query gives.
-    A `FileQuery` becomes a view.
+    A `FileQuery` becomes a view. Of a `Change`, the rows to put in are staged.
     """
+    if isinstance(rows, Change):
+        rows = rows.fresh
     schema, name = table.split(".")
     staged = f'"{schema}"."{name}__new"'
     con.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
@@ -206,6 +218,17 @@ def swap(
         if column.description:
             target = f'"{schema}"."{name}"."{column.name}"'
             con.execute(f"COMMENT ON COLUMN {target} IS {quoted(column.description)}")
+
+
+def amend(con: duckdb.DuckDBPyConnection, table: str, gone: "arrow.Table") -> None:
+    """Take rows out of the table and put those of `<table>__new` in, in the staging transaction."""
+    schema, name = table.split(".")
+    con.register("gone_rows", gone)
+    same = " AND ".join(f'gone_rows."{c}" = "{name}"."{c}"' for c in gone.schema.names)
+    con.execute(f'DELETE FROM "{schema}"."{name}" USING gone_rows WHERE {same}')
+    con.unregister("gone_rows")
+    con.execute(f'INSERT INTO "{schema}"."{name}" BY NAME FROM "{schema}"."{name}__new"')
+    con.execute(f'DROP TABLE "{schema}"."{name}__new"')
 
 
 def _kind_of(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> str:

@@ -14,10 +14,12 @@ from personalization_assets.identity.comparison import load_comparisons
 from personalization_assets.identity.contracts import (
     Blocklist,
     Decisions,
+    Descriptions,
     Evaluation,
     FormerIds,
     IdentityModel,
     Ledger,
+    LinkRuns,
     Links,
     LinksStrict,
     Matches,
@@ -26,16 +28,31 @@ from personalization_assets.identity.contracts import (
 from personalization_assets.identity.decisions import read_decisions
 from personalization_assets.identity.evaluation import evaluate
 from personalization_assets.identity.gate import CHECKS as GATE
-from personalization_assets.identity.gate import judge, measure
-from personalization_assets.identity.workspace import standing_decisions, workspace
+from personalization_assets.identity.gate import Figures, judge, measure
+from personalization_assets.identity.workspace import beside, standing_decisions, workspace
 from personalization_assets.tables import Run, table_asset
 from personalization_assets.warehouse import Rows
 
 if TYPE_CHECKING:
+    import pyarrow
+
     from personalization_assets.identity.model import Model
 
 RECORDS = "SELECT * FROM identity.records"
 BLOCKLIST = "SELECT kind, value FROM identity.blocklist"
+
+PUBLISHED: dict[str, type[pa.DataFrameModel]] = {
+    "links_before": Links,
+    "matches_before": Matches,
+    "ledger_before": Ledger,
+    "review_before": ReviewQueue,
+    "strict_before": LinksStrict,
+    "former_before": FormerIds,
+    "descriptions_before": Descriptions,
+}
+"""Tables that are published together, by the name that an incremental run knows them by."""
+
+TOGETHER: list[type[pa.DataFrameModel]] = [*PUBLISHED.values(), LinkRuns]
 
 
 @table_asset(contract=Decisions, kinds={"python", "csv"})
@@ -102,70 +119,167 @@ def model(run: Run) -> pl.DataFrame:
 
 
 @table_asset(
-    contract=Matches,
+    contract=TOGETHER,
     deps=["identity/records", "identity/model", "identity/decisions", "identity/blocklist"],
-    kinds={"python", "splink"},
+    kinds={"python", "splink", "scipy"},
+    gate=GATE,
 )
-def matches(run: Run) -> Rows:
-    """Score what could be one person under the current model."""
-    from personalization_assets.identity.matching import match
+def links(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:
+    """Compare, cluster, carry ids over, write down what changed and judge it; all tables or none.
 
-    trained = _current_model(run)
-    run.progress("Comparing records")
+    Looks only at what has changed since the last run, if that can be told.
+    """
+    from personalization_assets.identity.incremental.baseline import setup_of, why_full
+    from personalization_assets.identity.incremental.relinking import TooMuchError
+
+    trained, settings = _current_model(run), run.settings.identity
+    setup = setup_of(trained, settings)
+    why = why_full(run.con, settings, trained, setup, [contract_of(m) for m in TOGETHER])
+    if not why:
+        try:
+            return _what_changed(run, trained, setup)
+        except TooMuchError as reached:
+            why = str(reached)
+    return _everything(run, trained, setup, why)
+
+
+def _everything(
+    run: Run, trained: "Model", setup: str, why: str
+) -> Mapping[type[pa.DataFrameModel], Rows]:
+    from personalization_assets.identity.descriptions import COLUMNS
+    from personalization_assets.identity.incremental.baseline import digest_of
+    from personalization_assets.identity.linking import areas, link
+    from personalization_assets.identity.matching import match_pairs, matches_table
+
+    settings = run.settings.identity
     tables = {
         "records": run.con.sql(RECORDS).to_arrow_table(),
         "decisions": run.con.sql(standing_decisions("identity.decisions")).to_arrow_table(),
         "blocklist": run.con.sql(BLOCKLIST).to_arrow_table(),
+        **{name: run.con.sql(sql).to_arrow_table() for name, sql in _before(run).items()},
     }
+    run.progress(f"Comparing all records: {why}")
     with workspace(tables, run.con) as work:
-        return match(work, trained, run.settings.identity)
-
-
-@table_asset(
-    contract=[Links, Ledger, ReviewQueue, LinksStrict, FormerIds],
-    deps=["identity/records", "identity/model", "identity/matches"],
-    kinds={"python", "scipy"},
-    gate=GATE,
-)
-def links(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:
-    """Cluster, carry ids over, write down what changed and judge it; all tables or none."""
-    from personalization_assets.identity.linking import link
-
-    trained = _current_model(run)
-    before = _before(run)
-    tables = {
-        "records": run.con.sql("SELECT source, record_id FROM identity.records").to_arrow_table(),
-        "matches": run.con.sql("SELECT * FROM identity.matches").to_arrow_table(),
-        "names": run.con.sql(
-            "SELECT source, record_id, given_name, family_name FROM identity.records"
-        ).to_arrow_table(),
-        **{name: run.con.sql(sql).to_arrow_table() for name, sql in before.items()},
-    }
-    run.progress("Finding out who is who")
-    with workspace(tables, run.con) as work:
+        match_pairs(work, trained, settings, keep=True)
+        matches = matches_table(work, trained.version)
+        run.progress("Finding out who is who")
         linked = link(
             work,
             trained.share,
             trained.household.share if trained.household else None,
-            run.settings.identity,
+            settings,
             run.as_of,
             trained.version,
             new_model=trained.version not in _versions_before(run, trained.version),
         )
-        verdicts, refusal = judge(measure(work), run.settings.identity, run.as_of)
+        figures = measure(work)
+        _judge(run, figures)
+        areas(work, settings)
+        descriptions = work.sql(
+            f"""SELECT {", ".join(f"d.{c}" for c in COLUMNS)}, a.area
+            FROM descriptions AS d JOIN area_of AS a ON a.rid = d.number ORDER BY d.number"""
+        ).to_arrow_table()
+        work.register("now", linked.links)
+        published = digest_of(work, "now")
     run.metadata(
-        review_items=linked.review_queue.num_rows,
-        new_events=linked.new_events,
-        **{v.check: round(float(v.counts["value"]), 5) for v in verdicts if v.counts},
+        linked="full", review_items=linked.review_queue.num_rows, new_events=linked.new_events
     )
-    run.judge(verdicts, refusal)
+    log = _logged(
+        run,
+        mode="full",
+        reason=why,
+        records=figures.records_now,
+        changed=None,
+        relinked=figures.records_now,
+        conflicting=figures.conflicting_now,
+        setup=setup,
+        published=published,
+    )
     return {
         Links: linked.links,
+        Matches: matches,
         Ledger: linked.ledger,
         ReviewQueue: linked.review_queue,
         LinksStrict: linked.links_strict,
         FormerIds: linked.former_ids,
+        Descriptions: descriptions,
+        LinkRuns: log,
     }
+
+
+def _what_changed(run: Run, trained: "Model", setup: str) -> Mapping[type[pa.DataFrameModel], Rows]:
+    """The same for the records that changes can reach, as changes of the published tables."""
+    from personalization_assets.identity.incremental.baseline import digest_after
+    from personalization_assets.identity.incremental.changed import find_changed
+    from personalization_assets.identity.incremental.relinking import TooMuchError, relink
+
+    settings = run.settings.identity
+    views = {
+        "records": "SELECT * FROM {db}.identity.records",
+        "decisions": standing_decisions("{db}.identity.decisions"),
+        "blocklist": "SELECT kind, value FROM {db}.identity.blocklist",
+        **{n: f"SELECT * FROM {{db}}.{contract_of(m).name}" for n, m in PUBLISHED.items()},
+    }
+    conflicting, published = run.con.execute(
+        "SELECT conflicting, published FROM identity.link_runs ORDER BY run DESC LIMIT 1"
+    ).fetchall()[0]
+    run.progress("Looking for what has changed")
+    with beside(run.con, views) as work:
+        changed = find_changed(work)
+        records = work.sql("SELECT count(*) FROM records").fetchall()[0][0]
+        if changed > settings.incremental_share * records:
+            raise TooMuchError(
+                f"{changed:,} of {records:,} records have changed, more than incremental_share"
+            )
+        run.progress(f"Comparing what {changed:,} changed records can reach")
+        found = relink(work, trained, settings, run.as_of, conflicting)
+    _judge(run, found.figures)
+    run.metadata(
+        linked="incremental",
+        changed_records=found.changed,
+        relinked_records=found.relinked,
+        new_events=found.ledger.fresh.num_rows,
+    )
+    log = _logged(
+        run,
+        mode="incremental",
+        reason=None,
+        records=found.figures.records_now,
+        changed=found.changed,
+        relinked=found.relinked,
+        conflicting=found.figures.conflicting_now,
+        setup=setup,
+        published=digest_after(published, *found.moved),
+    )
+    return {
+        Links: found.links,
+        Matches: found.matches,
+        Ledger: found.ledger,
+        ReviewQueue: found.review_queue,
+        LinksStrict: found.links_strict,
+        FormerIds: found.former_ids,
+        Descriptions: found.descriptions,
+        LinkRuns: log,
+    }
+
+
+def _judge(run: Run, figures: Figures) -> None:
+    verdicts, refusal = judge(figures, run.settings.identity, run.as_of)
+    run.metadata(**{v.check: round(float(v.counts["value"]), 5) for v in verdicts if v.counts})
+    run.judge(verdicts, refusal)
+
+
+def _logged(run: Run, **row: int | str | None) -> "pyarrow.Table":
+    """All runs that published links so far, and this one."""
+    columns = contract_of(LinkRuns).columns
+    known = run.exists("identity.link_runs")
+    before = "SELECT * FROM identity.link_runs UNION ALL BY NAME" if known else ""
+    count = run.con.sql("SELECT count(*) FROM identity.link_runs").fetchall()[0][0] if known else 0
+    this = {"run": count + 1, "as_of": run.as_of, **row}
+    return run.con.sql(
+        f"{before} SELECT {', '.join(f'?::{c.duckdb_type} AS {c.name}' for c in columns)}",
+        params=[this[c.name] for c in columns],
+    ).to_arrow_table()
 
 
 def _before(run: Run) -> dict[str, str]:
@@ -219,4 +333,4 @@ def _current_model(run: Run) -> "Model":
     return Model.from_json(rows[0][0])
 
 
-ASSETS: list[dg.AssetsDefinition] = [decisions, blocklist, model, matches, links, evaluation]
+ASSETS: list[dg.AssetsDefinition] = [decisions, blocklist, model, links, evaluation]

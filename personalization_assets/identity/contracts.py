@@ -75,6 +75,10 @@ class Matches(pa.DataFrameModel):
         "match_probability is the chance that it is theirs; name_l, name_r: the same where a name "
         "is all; veto: two values of what a person has one of",
     )
+    on_its_own: bool = pa.Field(
+        description="The pair shares a blocking rule and is possible, or needs no comparing; "
+        "false: it is here because an account, a person or other pairs bring its records together"
+    )
     model_version: str = pa.Field(description="Model that scored the pair")
 
     class Config:
@@ -84,7 +88,85 @@ class Matches(pa.DataFrameModel):
         metadata = _about(
             ["source_l", "record_id_l", "source_r", "record_id_r"],
             "one row per pair of records that is possible, certain or inside one component",
+            version=2,
         )
+
+
+class Descriptions(pa.DataFrameModel):
+    """Records as they were compared last: what the next run needs to look at changes only.
+
+    Codes and letters here are the linking's own and may change with any version of it.
+    """
+
+    number: int = pa.Field(description="Name of the record in `lead`, `node` and `area`")
+    source: str = pa.Field(description=SOURCE)
+    record_id: str = pa.Field(description=RECORD)
+    digest: int = pa.Field(description="Changes with anything that is read of the record")
+    account_key: str = pa.Field(nullable=True, description="Shop account, '<system>:<id>'")
+    first_name: str = pa.Field(nullable=True, description="Given names, as they are compared")
+    first_canon: str = pa.Field(nullable=True, description="First of them, nicknames resolved")
+    last_name: str = pa.Field(nullable=True, description="Family name, as it is compared")
+    email: str = pa.Field(nullable=True, description="Mailbox, as it is compared")
+    phone: str = pa.Field(nullable=True, description="Phone number, as it is compared")
+    dob: str = pa.Field(nullable=True, description="Birth date, as it is compared")
+    street: str = pa.Field(nullable=True, description="Street, as it is compared")
+    house_no: str = pa.Field(nullable=True, description="House number")
+    postcode: str = pa.Field(nullable=True, description="Postal code, as it is compared")
+    city: str = pa.Field(nullable=True, description="Town, as it is compared")
+    device: str = pa.Field(nullable=True, description="Device")
+    more: str = pa.Field(nullable=True, description="Values that one_per_person reads, as JSON")
+    lead: int = pa.Field(description="Record of the account that it is folded into, or itself")
+    decided: bool = pa.Field(description="A person has decided about it")
+    description: int = pa.Field(
+        nullable=True, description="Equal for exact duplicates; null: compared by itself"
+    )
+    node: int = pa.Field(description="First record of its node, see `is_bare`")
+    is_bare: bool = pa.Field(description="Its node is only a mailbox or a device, and not compared")
+    is_faint: bool = pa.Field(description="Its node is only a name")
+    junk_email: bool = pa.Field(description="The mailbox is ignored")
+    junk_phone: bool = pa.Field(description="The phone is ignored")
+    junk_dob: bool = pa.Field(description="The birth date is ignored")
+    junk_device: bool = pa.Field(description="The device is ignored")
+    is_handle: bool = pa.Field(description="The mailbox's local part restates nobody's name")
+    area: int = pa.Field(
+        description="Records that pairs connect which may link them; linked anew together"
+    )
+
+    class Config:
+        """Place of the table."""
+
+        name = "descriptions"
+        metadata = _about(["source", "record_id"], "one row per record of the last run", pii=True)
+
+
+class LinkRuns(pa.DataFrameModel):
+    """What each run that published links has looked at, all records or what had changed."""
+
+    run: int = pa.Field(ge=1, description="1, 2, 3, ...")
+    as_of: pl.Datetime("us") = pa.Field(  # type: ignore[valid-type]
+        description="Time of the run", metadata={"unit": "UTC"}
+    )
+    mode: str = pa.Field(
+        isin=["full", "incremental"],
+        description="full: all records; incremental: what changes can reach, with the same result",
+    )
+    reason: str = pa.Field(nullable=True, description="Why all records were looked at")
+    records: int = pa.Field(ge=0, description="Records then")
+    changed: int = pa.Field(
+        nullable=True, ge=0, description="Records new, changed, gone or decided about"
+    )
+    relinked: int = pa.Field(ge=0, description="Records that were linked again")
+    conflicting: int = pa.Field(
+        ge=0, description="Customers whose records hold first names that no one person has"
+    )
+    setup: str = pa.Field(description="Digest of model, settings and code")
+    published: str = pa.Field(description="Digest of identity.links, to see that nobody changed it")
+
+    class Config:
+        """Place of the table."""
+
+        name = "link_runs"
+        metadata = _about(["run"], "one row per run that published links")
 
 
 class Links(pa.DataFrameModel):

@@ -55,7 +55,7 @@ def calibration(work: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """How often scored pairs of a probability are one person, where both are known.
 
     One row per range of probabilities, `least` included: pairs, their mean probability and the
-    share of them that are one person. Reads `scored` (nodes), `numbered` and `records.person`.
+    share of them that are one person. Reads `judged` (nodes), `numbered` and `records.person`.
     """
     table: pl.DataFrame = work.sql(
         f"""
@@ -67,7 +67,7 @@ def calibration(work: duckdb.DuckDBPyConnection) -> pl.DataFrame:
         judged AS (
             SELECT s.p, a.person = b.person AS same,
                 list_max(list_filter({list(BINS)}, lambda x: x <= s.p)) AS least
-            FROM scored AS s JOIN known AS a ON a.rid = s.l JOIN known AS b ON b.rid = s.r
+            FROM judged AS s JOIN known AS a ON a.rid = s.l JOIN known AS b ON b.rid = s.r
         )
         SELECT least::DOUBLE AS least, count(*) AS pairs, avg(p) AS probability,
             avg(same::INT) AS one_person

@@ -7,13 +7,12 @@ and figures outside the settings' limits stop it.
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
 from personalization_assets.catalog import Verdict
 from personalization_assets.identity.blocking import first_names_conflict
-from personalization_assets.identity.normalise import nicknames
 from personalization_assets.identity.settings import IdentitySettings
 
 CHECKS = {
@@ -48,11 +47,14 @@ class Figures:
     causes: dict[str, int] = field(default_factory=dict)
 
 
-def measure(work: duckdb.DuckDBPyConnection) -> Figures:
+def measure(
+    work: duckdb.DuckDBPyConnection, now: str = "descriptions", before: str | None = None
+) -> Figures:
     """The figures of a linking that is not published yet.
 
-    Reads what `link` leaves on the connection (`fate`, `events`) and `names` (source, record_id,
-    given_name, family_name).
+    Reads what `link` leaves on the connection (`fate`, `events`) and the table `now`, rows of
+    `descriptions`; and of the run before the table `before` (customer_id, first_name, first_canon,
+    last_name), else what is now known of its records.
     """
     counts = work.sql(
         """
@@ -81,8 +83,19 @@ def measure(work: duckdb.DuckDBPyConnection) -> Figures:
         "SELECT cause, count(*) FROM events WHERE event IN ('merge', 'split', 'move')"
         " GROUP BY cause ORDER BY count(*) DESC, cause"
     ).fetchall()
-    before, now = _conflicting(work)
-    return Figures(**values, conflicting_before=before, conflicting_now=now, causes=dict(causes))
+    return Figures(
+        **values,
+        conflicting_before=conflicting_names(work, before or _borne("old", now)),
+        conflicting_now=conflicting_names(work, _borne("new", now)),
+        causes=dict(causes),
+    )
+
+
+def _borne(customer: str, names: str) -> str:
+    return f"""(
+        SELECT f.{customer} AS customer_id, n.first_name, n.first_canon, n.last_name
+        FROM fate AS f JOIN {names} AS n USING (source, record_id) WHERE f.{customer} IS NOT NULL
+    )"""
 
 
 def judge(
@@ -221,47 +234,57 @@ def _refusal(broken: Sequence[_Rule], figures: Figures, as_of: dt.datetime) -> s
     )
 
 
-def _conflicting(work: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    """How many customers hold first names that no one person has: before and now."""
-    work.register("short_names", nicknames())
-    work.execute(
+def elsewhere(figures: Figures, work: duckdb.DuckDBPyConnection, conflicting: int) -> Figures:
+    """The figures of all records, given those of the ones in `wanted` (source, record_id).
+
+    Reads `links_before`; whoever is not in `wanted` has not changed, and no customer lies on both
+    sides. `conflicting` is the last run's figure of all customers.
+    """
+    records, customers, largest = work.sql(
         """
-        CREATE OR REPLACE TABLE spelt AS
-        WITH letters AS (
-            SELECT given_name, family_name,
-                string_split(trim(regexp_replace(strip_accents(lower(given_name)), '[^\\p{L}]+',
-                    ' ', 'g')), ' ') AS words,
-                regexp_replace(strip_accents(lower(family_name)), '[^\\p{L}]', '', 'g') AS last_name
-            FROM (SELECT DISTINCT given_name, family_name FROM names WHERE given_name IS NOT NULL)
-        )
-        SELECT given_name, family_name, array_to_string(words, '') AS first_name,
-            coalesce(n.name, words[1]) AS first_canon, words[1][1] AS first_initial, last_name
-        FROM letters LEFT JOIN short_names AS n ON n.short = words[1]
+        SELECT coalesce(sum(records), 0)::BIGINT, count(*), coalesce(max(records), 0)
+        FROM (SELECT customer_id, count(*) AS records FROM links_before GROUP BY customer_id)
+        ANTI JOIN (
+            SELECT customer_id FROM links_before SEMI JOIN wanted USING (source, record_id)
+        ) AS w USING (customer_id)
         """
+    ).fetchall()[0]
+    return replace(
+        figures,
+        **{
+            name: getattr(figures, name) + records
+            for name in ("records_before", "records_now", "records_in_both", "kept")
+        },
+        customers_before=figures.customers_before + customers,
+        customers_now=figures.customers_now + customers,
+        largest_before=max(figures.largest_before, largest),
+        largest_now=max(figures.largest_now, largest),
+        conflicting_before=conflicting,
+        conflicting_now=conflicting - figures.conflicting_before + figures.conflicting_now,
     )
-    work.unregister("short_names")
-    found = []
-    for side in ("old", "new"):
-        found.append(
-            work.sql(
-                f"""
-                WITH borne AS (
-                    SELECT DISTINCT f.{side} AS customer_id, s.first_name, s.first_canon,
-                        s.first_initial, s.last_name
-                    FROM fate AS f JOIN names AS n USING (source, record_id)
-                    JOIN spelt AS s ON s.given_name = n.given_name
-                        AND s.family_name IS NOT DISTINCT FROM n.family_name
-                    WHERE f.{side} IS NOT NULL
-                ),
-                several AS (
-                    SELECT customer_id FROM borne GROUP BY customer_id
-                    HAVING count(DISTINCT first_canon) > 1
-                )
-                SELECT count(DISTINCT a.customer_id)
-                FROM borne AS a SEMI JOIN several USING (customer_id)
-                JOIN borne AS b ON a.customer_id = b.customer_id AND a.first_name < b.first_name
-                WHERE {first_names_conflict("a", "b")}
-                """
-            ).fetchall()[0][0]
-        )
-    return found[0], found[1]
+
+
+def conflicting_names(work: duckdb.DuckDBPyConnection, borne: str) -> int:
+    """How many customers hold first names that no one person has.
+
+    `borne` is a table or SELECT in brackets of customer_id, first_name, first_canon, last_name.
+    """
+    return int(
+        work.sql(
+            f"""
+            WITH several AS (
+                SELECT customer_id FROM {borne} GROUP BY customer_id
+                HAVING min(first_canon) <> max(first_canon)
+            ),
+            names AS (
+                SELECT DISTINCT customer_id, first_name, first_canon, last_name,
+                    first_name[1] AS first_initial
+                FROM {borne} SEMI JOIN several USING (customer_id)
+            )
+            SELECT count(DISTINCT a.customer_id)
+            FROM names AS a
+            JOIN names AS b ON a.customer_id = b.customer_id AND a.first_name < b.first_name
+            WHERE {first_names_conflict("a", "b")}
+            """
+        ).fetchall()[0][0]
+    )

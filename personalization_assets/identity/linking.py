@@ -1,7 +1,8 @@
 """Records to customers: clusters of scored pairs, ids that last, households, doubts for review.
 
-Reads tables of a working connection: `records` and `matches` as published, `previous` (source,
-record_id, customer_id, linked_by), `ledger` and `former` (retired ids by record) of the run before.
+Reads tables of a working connection: `numbered` and `pair` (see `matching.match_pairs`); and of the
+run before: `previous` (source, record_id, customer_id, linked_by), `ledger` and `former` (source,
+record_id, customer_id: retired ids).
 """
 
 import datetime as dt
@@ -20,6 +21,7 @@ from personalization_assets.identity.clustering import (
     Pairs,
     cluster,
     evidence,
+    first_nodes,
 )
 from personalization_assets.identity.consolidation import carry_over
 from personalization_assets.identity.matching import components
@@ -56,7 +58,6 @@ def link(
     `version` is the model's that scored them; `new_model` says that the last run had another one.
     Leaves `fate` and `events` on the connection: see `consolidation` and `gate`.
     """
-    _number_records(work)
     remember(work)
     size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
     clusters = cluster_pairs(work, size, share, home_share, settings)
@@ -106,27 +107,6 @@ def remember(work: duckdb.DuckDBPyConnection) -> None:
     work.execute("ALTER TABLE previous ADD COLUMN IF NOT EXISTS linked_by VARCHAR")
     work.execute(
         "CREATE TABLE IF NOT EXISTS former (source VARCHAR, record_id VARCHAR, customer_id VARCHAR)"
-    )
-
-
-def _number_records(work: duckdb.DuckDBPyConnection) -> None:
-    """Build `numbered` and `pair`: records and matches by position in (source, record_id) order."""
-    work.execute(
-        """
-        CREATE OR REPLACE TABLE numbered AS
-        SELECT row_number() OVER (ORDER BY source, record_id) - 1 AS rid, source, record_id
-        FROM records
-        """
-    )
-    work.execute(
-        """
-        CREATE OR REPLACE TABLE pair AS
-        SELECT a.rid AS l, b.rid AS r, match_weight AS weight, match_probability AS p,
-            household_probability AS p_home, cause
-        FROM matches AS m
-        JOIN numbered AS a ON a.source = m.source_l AND a.record_id = m.record_id_l
-        JOIN numbered AS b ON b.source = m.source_r AND b.record_id = m.record_id_r
-        """
     )
 
 
@@ -288,6 +268,32 @@ def _review_queue(
     ).to_arrow_table()
     work.unregister("incoming")
     return rows
+
+
+def strong(settings: IdentitySettings) -> str:
+    """SQL over rows of `pair`: whether the pair may link records, of a person or a household, or
+    put them to a person; the others only say something within a component."""
+    least = min(settings.match_threshold, settings.review_threshold)
+    return f"(cause <> 'model' OR p >= {least} OR p_home >= {settings.household_threshold})"
+
+
+def areas(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
+    """Build `area_of` (rid, area): records that may have to do with each other, by the first one.
+
+    Strong pairs connect them, or an account: which of its records are one person is told from all
+    of them. What `link` finds out within an area depends on no record outside it. Reads `members`.
+    """
+    size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
+    rows = work.sql(
+        f"""
+        SELECT l, r FROM pair WHERE {strong(settings)}
+        UNION ALL
+        SELECT min(rid) OVER (PARTITION BY account_key), rid FROM members
+        WHERE account_key IS NOT NULL
+        """
+    ).fetchnumpy()
+    labels = components(np.asarray(rows["l"], np.int64), np.asarray(rows["r"], np.int64), size)
+    put(work, "area_of", {"rid": np.arange(size), "area": first_nodes(labels)})
 
 
 def put(work: duckdb.DuckDBPyConnection, name: str, columns: dict[str, Ints]) -> None:

@@ -14,54 +14,114 @@ from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.vetoes import vetoed_pairs
 
 
-def match(work: duckdb.DuckDBPyConnection, model: Model, settings: IdentitySettings) -> pa.Table:
-    """Rows of `identity.matches` for the tables `records` and `decisions` of the connection.
+def matches_table(work: duckdb.DuckDBPyConnection, version: str, pairs: str = "pair") -> pa.Table:
+    """Rows of `identity.matches` from `pair` and `numbered`, scored by the model `version`.
 
     Key (source_l, record_id_l, source_r, record_id_r), left before right in (source, record_id)
     order. See `match_pairs` for which pairs are there.
     """
-    match_pairs(work, model, settings)
     return work.sql(
         f"""
         SELECT a.source AS source_l, a.record_id AS record_id_l, b.source AS source_r,
             b.record_id AS record_id_r, weight AS match_weight, p AS match_probability,
-            p_home AS household_probability, cause, '{model.version}' AS model_version
-        FROM pair JOIN numbered AS a ON a.rid = pair.l JOIN numbered AS b ON b.rid = pair.r
-        ORDER BY pair.l, pair.r
+            p_home AS household_probability, cause, on_its_own, '{version}' AS model_version
+        FROM {pairs} AS p JOIN numbered AS a ON a.rid = p.l JOIN numbered AS b ON b.rid = p.r
+        ORDER BY p.l, p.r
         """
     ).to_arrow_table()
 
 
-def match_pairs(work: duckdb.DuckDBPyConnection, model: Model, settings: IdentitySettings) -> None:
+def match_pairs(
+    work: duckdb.DuckDBPyConnection, model: Model, settings: IdentitySettings, keep: bool = False
+) -> None:
     """Build `numbered` (rid, source, record_id) and `pair`: what is known of pairs of records.
 
     `pair` has l and r (rids, l < r), weight, p, p_home and cause as in `identity.matches`. Records
     of one node are tied to its first record (cause `exact`). Inside every component that is not too
-    large all pairs are there, however improbable: clustering needs them.
+    large all pairs are there, however improbable: clustering needs them. With `keep`,
+    `descriptions` stay on the connection.
     """
     usable = model.comparisons
-    prepare(work, settings, tuple(usable.role_mailboxes.split()), usable.extras)
+    prepare(work, settings, tuple(usable.role_mailboxes.split()), usable.extras, keep)
     candidate_pairs(work, usable, settings)
     account_pairs(work)
-    _decided_pairs(work)
+    decided_pairs(work)
     owners(work, settings)
     score(work, model, "pairs", "scored")
-    vetoed_pairs(work, settings, "scored", "vetoed")
+    judge(work, settings, "pairs", "judged", blocked=True)
     size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
-    edges = work.sql(
+    complete_pairs(work, model, settings, components(*edges(work, settings), size))
+
+
+def complete_pairs(
+    work: duckdb.DuckDBPyConnection,
+    model: Model,
+    settings: IdentitySettings,
+    labels: NDArray[np.int64],
+) -> None:
+    """Build `pair` from `judged`, all other pairs inside the components, `members` and `owners`."""
+    _missing_pairs(work, labels, settings)
+    score(work, model, "missing", "scored")
+    judge(work, settings, "missing", "judged_missing", blocked=False)
+    work.execute(f"CREATE OR REPLACE TABLE pair AS {_PAIRS}")
+
+
+def judge(
+    work: duckdb.DuckDBPyConnection,
+    settings: IdentitySettings,
+    pairs: str,
+    out: str,
+    blocked: bool,
+) -> None:
+    """Build `out`: the pairs (l, r) of the table `pairs`, with what else is known of them.
+
+    Reads `scored` and drops it. Columns: l, r, weight, p, p_home, verdict (null: nobody decided),
+    account, vetoed, faint_l, faint_r, on_its_own (as in `identity.matches`; never where the pairs
+    do not share a blocking rule). Pairs of two mere names say nothing and are left out.
+    """
+    vetoed_pairs(work, settings, "scored", "vetoed")
+    least = min(settings.keep_threshold, settings.match_threshold)
+    # Without a model nothing is scored, but accounts and decisions still stand.
+    work.execute(
         f"""
-        SELECT l, r FROM scored ANTI JOIN vetoed USING (l, r)
-        WHERE p >= {settings.match_threshold}
-            AND l NOT IN (SELECT node FROM faint) AND r NOT IN (SELECT node FROM faint)
+        CREATE OR REPLACE TABLE {out} AS
+        SELECT p.l, p.r, coalesce(s.weight, 0.0) AS weight, coalesce(s.p, 0.0) AS p,
+            coalesce(s.p_home, 0.0) AS p_home, d.verdict, k.l IS NOT NULL AS account,
+            v.l IS NOT NULL AS vetoed, f.node IS NOT NULL AS faint_l,
+            g.node IS NOT NULL AS faint_r,
+            {str(blocked).lower()} AND s.l IS NOT NULL AND (s.p >= {least}
+                OR s.p_home >= {settings.household_threshold}) AS on_its_own
+        FROM {pairs} AS p
+        LEFT JOIN scored AS s ON s.l = p.l AND s.r = p.r
+        LEFT JOIN decided_pairs AS d ON d.l = p.l AND d.r = p.r
+        LEFT JOIN account_pairs AS k ON k.l = p.l AND k.r = p.r
+        LEFT JOIN vetoed AS v ON v.l = p.l AND v.r = p.r
+        LEFT JOIN faint AS f ON f.node = p.l
+        LEFT JOIN faint AS g ON g.node = p.r
+        WHERE (f.node IS NULL OR g.node IS NULL)
+            AND (s.l IS NOT NULL OR d.verdict IS NOT NULL OR k.l IS NOT NULL);
+        DROP TABLE scored; DROP TABLE vetoed
+        """
+    )
+
+
+def edges(
+    work: duckdb.DuckDBPyConnection, settings: IdentitySettings
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Left and right nodes of the pairs that bring nodes into one component.
+
+    Those are probable `judged` pairs, and what accounts and people say.
+    """
+    found = work.sql(
+        f"""
+        SELECT l, r FROM judged
+        WHERE on_its_own AND p >= {settings.match_threshold}
+            AND NOT vetoed AND NOT faint_l AND NOT faint_r
         UNION ALL SELECT l, r FROM account_pairs
         UNION ALL SELECT l, r FROM decided_pairs WHERE verdict = 'same'
         """
     ).fetchnumpy()
-    labels = components(np.asarray(edges["l"]), np.asarray(edges["r"]), size)
-    _missing_pairs(work, labels, settings)
-    score(work, model, "missing", "scored_missing")
-    vetoed_pairs(work, settings, "scored_missing", "vetoed_missing")
-    work.execute(_pair_sql(settings))
+    return np.asarray(found["l"], np.int64), np.asarray(found["r"], np.int64)
 
 
 def components(left: NDArray[np.int64], right: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -74,7 +134,8 @@ def components(left: NDArray[np.int64], right: NDArray[np.int64], size: int) -> 
     return labels
 
 
-def _decided_pairs(work: duckdb.DuckDBPyConnection) -> None:
+def decided_pairs(work: duckdb.DuckDBPyConnection) -> None:
+    """Build `decided_pairs` (l, r, verdict): nodes whose records somebody decided about."""
     work.execute(
         """
         CREATE OR REPLACE TABLE decided_pairs AS
@@ -91,7 +152,7 @@ def _decided_pairs(work: duckdb.DuckDBPyConnection) -> None:
 def _missing_pairs(
     work: duckdb.DuckDBPyConnection, labels: NDArray[np.int64], settings: IdentitySettings
 ) -> None:
-    """Build `component` (node, label, size; two nodes or more) and `missing`: unscored pairs."""
+    """Build `component` (node, label, size; two nodes or more) and `missing`: unjudged pairs."""
     sizes = np.bincount(labels)
     large = np.flatnonzero(sizes[labels] > 1)
     table = pa.table({"node": large, "label": labels[large], "size": sizes[labels[large]]})
@@ -103,64 +164,32 @@ def _missing_pairs(
         CREATE OR REPLACE TABLE missing AS
         SELECT a.node AS l, b.node AS r
         FROM component AS a JOIN component AS b ON a.label = b.label AND a.node < b.node
-        ANTI JOIN scored AS s ON s.l = a.node AND s.r = b.node
+        ANTI JOIN judged AS s ON s.l = a.node AND s.r = b.node
         WHERE a.size <= {settings.max_component_size}
         UNION
-        SELECT l, r FROM account_pairs ANTI JOIN scored USING (l, r)
+        SELECT l, r FROM account_pairs ANTI JOIN judged USING (l, r)
         UNION
-        SELECT l, r FROM decided_pairs ANTI JOIN scored USING (l, r)
+        SELECT l, r FROM decided_pairs ANTI JOIN judged USING (l, r)
         """
     )
 
 
-def _pair_sql(settings: IdentitySettings) -> str:
-    return f"""
-    CREATE OR REPLACE TABLE pair AS
-    WITH every AS (
-        SELECT * FROM scored UNION ALL SELECT * FROM scored_missing
-    ),
-    -- Without a model nothing is scored, but accounts and decisions still stand.
-    certain AS (
-        SELECT l, r FROM account_pairs UNION SELECT l, r FROM decided_pairs
-    ),
-    apart AS (
-        SELECT * FROM vetoed UNION ALL SELECT * FROM vetoed_missing
-    ),
-    rows AS (
-        SELECT coalesce(e.l, c.l) AS l, coalesce(e.r, c.r) AS r,
-            coalesce(e.weight, 0.0) AS weight, coalesce(e.p, 0.0) AS p,
-            coalesce(e.p_home, 0.0) AS p_home,
-            d.verdict,
-            k.l IS NOT NULL AS account, v.l IS NOT NULL AS vetoed,
-            x.label IS NOT NULL AND x.label = y.label AS inside,
-            f.node IS NOT NULL AS faint_l, g.node IS NOT NULL AS faint_r
-        FROM every AS e
-        FULL JOIN certain AS c ON c.l = e.l AND c.r = e.r
-        LEFT JOIN decided_pairs AS d ON d.l = coalesce(e.l, c.l) AND d.r = coalesce(e.r, c.r)
-        LEFT JOIN account_pairs AS k ON k.l = coalesce(e.l, c.l) AND k.r = coalesce(e.r, c.r)
-        LEFT JOIN apart AS v ON v.l = coalesce(e.l, c.l) AND v.r = coalesce(e.r, c.r)
-        LEFT JOIN component AS x ON x.node = coalesce(e.l, c.l)
-        LEFT JOIN component AS y ON y.node = coalesce(e.r, c.r)
-        LEFT JOIN faint AS f ON f.node = coalesce(e.l, c.l)
-        LEFT JOIN faint AS g ON g.node = coalesce(e.r, c.r)
-        WHERE f.node IS NULL OR g.node IS NULL
-    ),
-    kept AS (
-        SELECT l, r, weight,
-            CASE WHEN verdict = 'same' THEN 1.0 WHEN verdict = 'different' OR vetoed THEN 0.0
-                ELSE p END AS p, p_home,
-            CASE WHEN verdict IS NOT NULL THEN 'decision' WHEN vetoed THEN 'veto'
-                WHEN account THEN 'account'
-                WHEN faint_l THEN 'name_r' WHEN faint_r THEN 'name_l' ELSE 'model' END AS cause
-        FROM rows
-        WHERE p >= {settings.keep_threshold} OR p_home >= {settings.household_threshold}
-            OR verdict IS NOT NULL OR account OR inside
-        UNION ALL
-        SELECT node, rid, 100.0, 1.0, 0.0, 'exact' FROM members WHERE node <> rid
-        UNION ALL
-        SELECT least(bare, owner), greatest(bare, owner), 0.0, p, 0.0,
-            CASE WHEN bare < owner THEN 'owner_r' ELSE 'owner_l' END
-        FROM owners
-    )
-    SELECT l, r, weight, p, p_home, cause FROM kept
-    """
+_PAIRS = """
+SELECT j.l, j.r, weight,
+    CASE WHEN verdict = 'same' THEN 1.0 WHEN verdict = 'different' OR vetoed THEN 0.0
+        ELSE p END AS p, p_home,
+    CASE WHEN verdict IS NOT NULL THEN 'decision' WHEN vetoed THEN 'veto'
+        WHEN account THEN 'account'
+        WHEN faint_l THEN 'name_r' WHEN faint_r THEN 'name_l' ELSE 'model' END AS cause,
+    on_its_own
+FROM (FROM judged UNION ALL BY NAME FROM judged_missing) AS j
+LEFT JOIN component AS x ON x.node = j.l
+LEFT JOIN component AS y ON y.node = j.r
+WHERE on_its_own OR verdict IS NOT NULL OR account OR x.label = y.label
+UNION ALL
+SELECT node, rid, 100.0, 1.0, 0.0, 'exact', true FROM members WHERE node <> rid
+UNION ALL
+SELECT least(bare, owner), greatest(bare, owner), 0.0, p, 0.0,
+    CASE WHEN bare < owner THEN 'owner_r' ELSE 'owner_l' END, true
+FROM owners
+"""

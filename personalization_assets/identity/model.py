@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from personalization_assets.identity.comparison import ComparisonSet, suffixed
@@ -56,7 +57,7 @@ class Model:
     notes: tuple[str, ...] = field(default=())
     frequencies: Frequencies = field(default=Frequencies())
 
-    @property
+    @cached_property
     def version(self) -> str:
         """First 12 hex digits of the sha256 of the model's JSON."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]

@@ -17,12 +17,7 @@ _FILLABLE = ("email", "phone", "dob", "device")
 _ADDRESS = ("street", "house_no", "postcode", "city")
 
 
-# Orders, web visits and consents of an account often carry nothing but the account. Such a record
-# is no second witness: compared by itself it would repeat what the account's other record says, in
-# training and in clustering. So it is folded into the account's fullest record, which takes over
-# what only the folded record knows (the device, mostly). `lead` is that record's rid.
-def _fold_sql(extras: Sequence[str]) -> str:
-    return f"""
+_CONTRADICTING = f"""
 CREATE OR REPLACE TABLE contradicting AS
 WITH spellings AS (
     SELECT DISTINCT account_key, first_name, last_name, first_canon,
@@ -31,8 +26,16 @@ WITH spellings AS (
 )
 SELECT DISTINCT a.account_key
 FROM spellings AS a JOIN spellings AS b ON a.account_key = b.account_key
-WHERE {first_names_conflict("a", "b")};
+WHERE {first_names_conflict("a", "b")}
+"""
 
+
+# Orders, web visits and consents of an account often carry nothing but the account. Such a record
+# is no second witness: compared by itself it would repeat what the account's other record says, in
+# training and in clustering. So it is folded into the account's fullest record, which takes over
+# what only the folded record knows (the device, mostly). `lead` is that record's rid.
+def _fold_sql(extras: Sequence[str]) -> str:
+    return f"""
 CREATE OR REPLACE TABLE lead AS
 WITH free AS (
     SELECT * FROM normal
@@ -110,7 +113,7 @@ def _telling(extras: Sequence[str]) -> list[str]:
 
 
 # What makes two records with the same description the same person. A name alone does not.
-_ENOUGH = """(
+ENOUGH = """(
     email IS NOT NULL
     OR (coalesce(first_name, last_name) IS NOT NULL AND (phone IS NOT NULL OR device IS NOT NULL))
     OR (first_name IS NOT NULL AND last_name IS NOT NULL
@@ -121,16 +124,22 @@ _ENOUGH = """(
 _COMPARED = "first_name, last_name, email, phone, dob, street, house_no, postcode, city, device"
 
 
-def _nodes_sql(extras: Sequence[str]) -> str:
+def description_digest(extras: Sequence[str]) -> str:
+    """SQL: equal for rows of `normal` that say the same of a person, but for chance."""
+    more = "".join(f", {c}" for c in extras)
+    return f"hash(account_key, {_COMPARED}{more})"
+
+
+def _described_sql(extras: Sequence[str]) -> str:
     nothing_more = "".join(f" AND {c} IS NULL" for c in _telling(extras))
     more = "".join(f", {c}" for c in extras)
     return f"""
 CREATE OR REPLACE TABLE described AS
 -- What a person decided about must stay apart to be kept apart.
 WITH free AS (
-    SELECT rid, hash(account_key, {_COMPARED}{more}) AS digest
+    SELECT rid, {description_digest(extras)} AS digest
     FROM normal ANTI JOIN decided USING (source, record_id)
-    WHERE lead = rid AND {_ENOUGH}
+    WHERE lead = rid AND {ENOUGH}
 ),
 -- The digest only finds the few records worth comparing in full.
 suspects AS (
@@ -193,8 +202,12 @@ CREATE OR REPLACE TABLE members AS
 SELECT n.rid, n.source, n.record_id, n.account_key, coalesce(b.unit, d.node) AS node
 FROM normal AS n
 JOIN described AS d ON d.rid = n.lead
-LEFT JOIN bare AS b ON b.node = d.node;
+LEFT JOIN bare AS b ON b.node = d.node
+"""
 
+
+# Reads `base` only: its rows may be those of a few local parts.
+_HANDLES = f"""
 -- What is read from a mailbox is read once from each.
 CREATE OR REPLACE TABLE mailboxes AS
 WITH parts AS (
@@ -216,21 +229,25 @@ GROUP BY m.email_local
 HAVING count(DISTINCT b.last_name) = 1 AND NOT bool_or(coalesce(
     contains(m.email_plain, b.last_name)
     OR (length(b.first_name) > 2 AND contains(m.email_plain, b.first_name))
-    OR (length(b.first_canon) > 2 AND contains(m.email_plain, b.first_canon)), false));
+    OR (length(b.first_canon) > 2 AND contains(m.email_plain, b.first_canon)), false))
+"""
 
+NAMES_TOGETHER = """
+    first_name || ' ' || last_name AS full_name,
+    first_name[1] AS first_initial,
+    last_name[1:3] AS last_start,
+    CASE WHEN first_canon IS NOT NULL AND last_name IS NOT NULL
+        THEN least(first_canon, last_name) || ' ' || greatest(first_canon, last_name)
+    END AS names,
+    CASE WHEN length(first_name) > 2 AND length(last_name) > 2
+        THEN least(first_name[1:3], last_name[1:3]) || greatest(first_name[1:3], last_name[1:3])
+    END AS name_starts"""
+"""SQL: what blocking and comparing read of a node's names, from its columns."""
+
+_NODES = f"""
 CREATE OR REPLACE TABLE nodes AS
 SELECT
-    p.*,
-    p.first_name || ' ' || p.last_name AS full_name,
-    p.first_name[1] AS first_initial,
-    p.last_name[1:3] AS last_start,
-    CASE WHEN first_canon IS NOT NULL AND p.last_name IS NOT NULL
-        THEN least(first_canon, p.last_name) || ' ' || greatest(first_canon, p.last_name)
-    END AS names,
-    CASE WHEN length(p.first_name) > 2 AND length(p.last_name) > 2
-        THEN least(p.first_name[1:3], p.last_name[1:3])
-            || greatest(p.first_name[1:3], p.last_name[1:3])
-    END AS name_starts,
+    p.*,{NAMES_TOGETHER},
     m.email_local,
     m.email_domain,
     m.email_start,
@@ -282,16 +299,49 @@ def _junk_sql(settings: IdentitySettings) -> str:
     """
 
 
+def fold(work: duckdb.DuckDBPyConnection, extras: Sequence[str]) -> None:
+    """Let the records of each account in `normal` lend each other what they lack.
+
+    Leaves `contradicting`, see `find_contradicting`.
+    """
+    find_contradicting(work)
+    if work.sql("SELECT 1 FROM normal WHERE account_key IS NOT NULL LIMIT 1").fetchall():
+        work.execute(_fold_sql(extras))
+        work.execute(_BORROW)
+
+
+def find_contradicting(work: duckdb.DuckDBPyConnection) -> None:
+    """Build `contradicting` (account_key): accounts under which several people are named.
+
+    What the records of an account lend each other makes no difference.
+    """
+    work.execute(_CONTRADICTING)
+
+
+def find_junk(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
+    """Build `junk` (kind, value, records, reason) from `normal`, `role_mailboxes`, `blocklist`."""
+    work.execute(_junk_sql(settings))
+
+
+def sort_out(work: duckdb.DuckDBPyConnection, extras: Sequence[str]) -> None:
+    """Build `members`, `base`, `bare` and `faint` from `normal`, `decided` and `junk`."""
+    work.execute(_described_sql(extras))
+    work.execute("DROP TABLE described")
+
+
+def find_handles(work: duckdb.DuckDBPyConnection) -> None:
+    """Build `mailboxes` and `handles` (email_local) from `base`."""
+    work.execute(_HANDLES)
+
+
 def build_nodes(
     work: duckdb.DuckDBPyConnection, settings: IdentitySettings, extras: Sequence[str]
 ) -> None:
     """Build the tables that `normalise.prepare` promises, from `normal`, `decided`, `blocklist`."""
-    if work.sql("SELECT 1 FROM normal WHERE account_key IS NOT NULL LIMIT 1").fetchall():
-        work.execute(_fold_sql(extras))
-        work.execute(_BORROW)
-    else:
-        work.execute("CREATE OR REPLACE TABLE contradicting (account_key VARCHAR)")
-    work.execute(_junk_sql(settings))
-    work.execute(_nodes_sql(extras))
-    work.execute("DROP TABLE base; DROP TABLE described; DROP TABLE mailboxes; DROP TABLE handles")
+    fold(work, extras)
+    find_junk(work, settings)
+    sort_out(work, extras)
+    find_handles(work)
+    work.execute(_NODES)
+    work.execute("DROP TABLE base; DROP TABLE mailboxes")
     work.execute("DROP TABLE IF EXISTS compared")  # it was of the nodes before

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from personalization_assets.identity.comparison import Extra
+from personalization_assets.identity.descriptions import describe
 from personalization_assets.identity.nodes import build_nodes
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.spelling import DIGRAPHS, folded, mailbox, merged, number
@@ -37,6 +38,10 @@ TITLES = "mr|mrs|ms|miss|mx|dr|prof|herr|frau|hr|fr|mme|mlle|sr|sra|srta|sig|dhr
 _WAY_NAME = (
     f"regexp_replace(regexp_replace(way, '\\b({STREET_WORDS})\\b', ' ', 'g'), '\\s+', ' ', 'g')"
 )
+
+RECORD_DIGEST = """(hash(r.account_key, r.given_name, r.family_name, r.email, r.phone,
+    r.birth_date, r.street, r.postcode, r.city, r.device_id) >> 1)::BIGINT"""
+"""SQL: changes with anything that is read of a record `r`."""
 
 # Sorting the keys alone and joining them back is cheaper than sorting whole records.
 _NUMBERED = """
@@ -121,6 +126,7 @@ WITH cleaned AS (
 SELECT
     n.rid,
     n.rid AS lead,
+    {RECORD_DIGEST} AS digest,
     r.source,
     r.record_id,
     nullif(trim(r.account_key), '') AS account_key,
@@ -163,34 +169,57 @@ def prepare(
     settings: IdentitySettings,
     role_mailboxes: tuple[str, ...],
     extras: Sequence[Extra] = (),
+    keep: bool = False,
 ) -> None:
     """Build `members`, `nodes` and `junk` from the tables `records` and `decisions`.
 
     Also `bare` (node, account_key, email, device, unit): nodes that are only a mailbox or a device,
-    not in `nodes`; `faint` (node): nodes that are only a name; `contradicting` (account_key).
+    not in `nodes`; `faint` (node): nodes that are only a name; `contradicting` (account_key). With
+    `keep`, `descriptions` of all records too, see `descriptions`.
 
     A node's `unique_id` is the position of its first record in (source, record_id) order, so it
     depends on nothing but the records.
     """
-    _create(work, "nicknames", nicknames())
+    spell(work, settings, role_mailboxes, extras)
+    more = more_columns(extras, settings)
+    build_nodes(work, settings, more)
+    if keep:
+        describe(work, more)
+    work.execute("DROP TABLE normal; DROP TABLE handles")
+
+
+def spell(
+    work: duckdb.DuckDBPyConnection,
+    settings: IdentitySettings,
+    role_mailboxes: tuple[str, ...],
+    extras: Sequence[Extra] = (),
+) -> None:
+    """Build `normal`, each record by itself, and `numbered`, `decided` and `role_mailboxes`."""
+    create(work, "nicknames", nicknames())
     roles = pa.table({"name": pa.array(sorted(role_mailboxes), pa.string())})
-    _create(work, "role_mailboxes", roles)
-    work.execute(
-        """CREATE OR REPLACE TABLE decided AS
-        SELECT source_l AS source, record_id_l AS record_id FROM decisions
-        UNION SELECT source_r, record_id_r FROM decisions"""
-    )
+    create(work, "role_mailboxes", roles)
+    work.execute(DECIDED)
     work.execute(_NUMBERED)
     work.execute(_SPELLINGS)
     work.execute(_normal_sql(extras, settings))
     for name in ("given", "family", "city", "street", "email"):
         work.execute(f"DROP TABLE {name}_spelled")
-    more = [*(e.name for e in extras), *apart_columns(settings)]
-    build_nodes(work, settings, more)
-    work.execute("DROP TABLE normal")
 
 
-def _create(work: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+def more_columns(extras: Sequence[Extra], settings: IdentitySettings) -> list[str]:
+    """Columns of `normal` and `nodes` that not every shop has."""
+    return [*(e.name for e in extras), *apart_columns(settings)]
+
+
+DECIDED = """
+CREATE OR REPLACE TABLE decided AS
+SELECT source_l AS source, record_id_l AS record_id FROM decisions
+UNION SELECT source_r, record_id_r FROM decisions
+"""
+
+
+def create(work: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Create or replace a table of these rows."""
     work.register("incoming", table)
     work.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
     work.unregister("incoming")

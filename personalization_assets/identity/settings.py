@@ -135,6 +135,14 @@ class IdentitySettings(BaseModel):
         description="A day (of the run's as_of, UTC) on which links are published whatever "
         "changed; it is for that day only, so it may stay in the file",
     )
+    incremental: bool = Field(
+        True,
+        description="Look only at what has changed since the last run, where that gives the same "
+        "result; `identity link --full` looks at all records once",
+    )
+    incremental_share: float = Field(
+        0.2, ge=0, le=1, description="If more of the records have changed, all are linked again"
+    )
     train_now: bool = Field(
         False, description="Train in this run whatever the model; `identity train` sets it"
     )

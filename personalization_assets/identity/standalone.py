@@ -74,7 +74,7 @@ def link_table(
     progress("comparing records")
     match_pairs(work, model, settings)
     size, pairs = work.sql(
-        "SELECT (SELECT count(*) FROM numbered), (SELECT count(*) FROM scored)"
+        "SELECT (SELECT count(*) FROM numbered), (SELECT count(*) FROM judged)"
     ).fetchall()[0]
     progress("finding out who is who")
     home_share = model.household.share if model.household else None

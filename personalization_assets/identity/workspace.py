@@ -8,6 +8,8 @@ from typing import Any
 
 import duckdb
 
+from personalization_assets.sql_text import quoted_name
+
 DECISION_COLUMNS = "source_l, record_id_l, source_r, record_id_r, verdict"
 
 
@@ -40,6 +42,34 @@ def workspace(
         yield work
     finally:
         work.close()
+
+
+@contextmanager
+def beside(
+    con: duckdb.DuckDBPyConnection, views: Mapping[str, str]
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A second connection to the same database for tables that nobody else sees, in memory.
+
+    Its `views` are SELECTs by name; in their text `{db}` stands for the database of `con`. It
+    shares threads and memory limit, and sees what is committed.
+    """
+    home = con.sql("SELECT current_database()").fetchall()[0][0]
+    work = con.cursor()
+    try:
+        work.execute(f"ATTACH ':memory:' AS {_BESIDE}")
+        try:
+            work.execute(f"USE {_BESIDE}")
+            for name, select in views.items():
+                work.execute(f"CREATE VIEW {name} AS {select.format(db=quoted_name(home))}")
+            yield work
+        finally:
+            work.execute(f"USE {quoted_name(home)}")
+            work.execute(f"DETACH {_BESIDE}")
+    finally:
+        work.close()
+
+
+_BESIDE = "beside_the_warehouse"
 
 
 def standing_decisions(table: str) -> str:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from personalization_assets.identity.comparison import load_comparisons
 from personalization_assets.identity.gate import Figures, measure
 from personalization_assets.identity.linking import Linked, link
-from personalization_assets.identity.matching import match
+from personalization_assets.identity.matching import match_pairs, matches_table
 from personalization_assets.identity.model import Model
 from personalization_assets.identity.normalise import prepare
 from personalization_assets.identity.settings import IdentitySettings
@@ -160,22 +160,20 @@ def resolve(
         schema=dict.fromkeys(DECISIONS, pl.String),
         orient="row",
     )
-    tables: dict[str, pa.Table] = {"records": frame.to_arrow(), "decisions": verdicts.to_arrow()}
-    with workspace(tables) as work:
-        work.execute(f"SET threads = {threads}")
-        matches = match(work, model, settings)
     previous = before.links.select(list(LINKED)) if before else pl.DataFrame(schema=LINKED)
     ledger = before.ledger if before else pl.DataFrame(schema=LEDGER)
     former = before.former if before else pl.DataFrame(schema=FORMER)
-    tables |= {
-        "matches": matches,
+    tables: dict[str, pa.Table] = {
+        "records": frame.to_arrow(),
+        "decisions": verdicts.to_arrow(),
         "previous": previous.to_arrow(),
         "ledger": ledger.to_arrow(),
         "former": former.to_arrow(),
-        "names": frame.select("source", "record_id", "given_name", "family_name").to_arrow(),
     }
     with workspace(tables) as work:
         work.execute(f"SET threads = {threads}")
+        match_pairs(work, model, settings, keep=True)
+        matches = matches_table(work, model.version)
         home = model.household.share if model.household else None
         linked: Linked = link(
             work,

@@ -24,6 +24,7 @@ TABLES = [
     "ledger",
     "former_ids",
     "review_queue",
+    "descriptions",
     "redirects",
     "evaluation",
 ]
@@ -70,5 +71,7 @@ def test_the_room_runs_twice_and_reports_what_it_found(
     (event, *_) = result.asset_materializations_for_node("identity__links")
     assert event.metadata["gate_ids_kept"].value == 1.0
     assert event.metadata["gate_merges"].value == 0.0
+    assert event.metadata["linked"].value == "incremental"
+    assert event.metadata["relinked_records"].value == 0
     for name in TABLES:
         assert first[name].equals(second[name]), name

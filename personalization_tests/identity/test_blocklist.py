@@ -66,7 +66,7 @@ def test_a_listed_address_is_no_evidence_any_more(
 
     def weights() -> dict[tuple[str, str, str], float]:
         assert dg.materialize(
-            ASSETS[:-2],
+            ASSETS[:-1],
             resources={
                 "warehouse": warehouse,
                 "settings": Settings(

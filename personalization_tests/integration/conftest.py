@@ -19,6 +19,8 @@ from personalization_assets.warehouse import Warehouse, content_hash, tables
 
 END = dt.datetime(2026, 11, 1)
 PEOPLE = 150
+NOTES = ("audits.runs", "identity.link_runs")
+"""What runs note about themselves."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,10 @@ class Shop:
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def hashes(self) -> dict[str, str]:
-        """The content of every table, by name; what a run notes about itself is left out."""
+        """The content of every table, by name; what runs note about themselves is left out."""
         warehouse = Warehouse(database=str(self.settings.warehouse_file), wait_seconds=0)
         with warehouse.connect() as con:
-            return {t: content_hash(con, t) for t in tables(con) if t != "audits.runs"}
+            return {t: content_hash(con, t) for t in tables(con) if t not in NOTES}
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Rows of a query on the warehouse."""

@@ -20,14 +20,23 @@ from personalization_assets.tables import Clock
 from personalization_assets.warehouse import Warehouse, content_hash
 from personalization_tests.identity.people import town
 
-TABLES = ("links", "ledger", "review_queue", "links_strict", "former_ids")
+TABLES = (
+    "links",
+    "matches",
+    "ledger",
+    "review_queue",
+    "links_strict",
+    "former_ids",
+    "descriptions",
+    "link_runs",
+)
 UPSTREAM, LINKS = ASSETS[:-2], ASSETS[-2]
 POINTS = {
     "third table staged": ("stage", 3, "before"),
-    "first table about to be swapped": ("swap", 1, "before"),
-    "half of the tables swapped": ("swap", 3, "before"),
-    "last table about to be swapped": ("swap", 5, "before"),
-    "all swapped, not committed": ("commit", 1, "before"),
+    "first table about to be written": ("write", 1, "before"),
+    "half of the tables written": ("write", 5, "before"),
+    "last table about to be written": ("write", 8, "before"),
+    "all written, not committed": ("commit", 1, "before"),
     "committed": ("committed", 1, "after"),
 }
 """Where the process is killed -> the step of publishing, which time, what is left."""
@@ -51,8 +60,11 @@ def die_at(step, times):
             count()
             return function(*args, **kwargs)
         return counted
-    if step in ("stage", "swap"):
-        setattr(warehouse, step, before(getattr(warehouse, step)))
+    if step == "stage":
+        warehouse.stage = before(warehouse.stage)
+        return
+    if step == "write":  # whole, or what has changed of it
+        warehouse.swap, warehouse.amend = before(warehouse.swap), before(warehouse.amend)
         return
     @contextmanager
     def transaction(con):
@@ -65,20 +77,22 @@ def die_at(step, times):
     warehouse.transaction = transaction
 
 ends = []
+incremental = json.loads(sys.argv[2])
 for folder, step, times in json.loads(sys.argv[1]):
     child = os.fork()
     if not child:
         die_at(step, times)
-        night(Path(folder), 2, links=True)
+        night(Path(folder), 2, links=True, incremental=incremental)
         os._exit(0)
     ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 print(json.dumps(ends))
 """
 
 
-def night(folder: Path, day: int, links: bool = False) -> None:
-    """Work out who is who up to the scored pairs, or from there on."""
-    settings = Settings(data_dir=folder, identity=IdentitySettings(sample_records=500))
+def night(folder: Path, day: int, links: bool = False, incremental: bool = False) -> None:
+    """Train a model, or work out who is who under it."""
+    identity = IdentitySettings(sample_records=500, incremental=incremental)
+    settings = Settings(data_dir=folder, identity=identity)
     result = dg.materialize(
         [LINKS] if links else UPSTREAM,
         resources={
@@ -103,7 +117,10 @@ def published(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_process_killed_while_publishing_leaves_one_night_or_the_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("incremental", [False, True], ids=["all records", "what changed"])
+def test_a_process_killed_while_publishing_leaves_one_night_or_the_other(
+    tmp_path: Path, incremental: bool
+) -> None:
     shop = tmp_path / "shop"
     shop.mkdir()
     frame, _ = town(150)
@@ -112,8 +129,8 @@ def test_a_process_killed_while_publishing_leaves_one_night_or_the_other(tmp_pat
     night(shop, 1, links=True)
     before = published(shop)
 
-    # A second night that changes all five tables: newcomers, and two people whom somebody joins.
-    newcomers, _ = town(20, seed=9)
+    # A second night that changes all tables: newcomers, and two people whom somebody joins.
+    newcomers, _ = town(12, seed=9)
     newcomers = newcomers.with_columns(record_id=pl.lit("a-") + pl.col("record_id"))
     arrive(shop, pl.concat([frame, newcomers]))
     (shop / "identity_decisions.csv").write_text(
@@ -123,13 +140,13 @@ def test_a_process_killed_while_publishing_leaves_one_night_or_the_other(tmp_pat
     folders = {point: tmp_path / point for point in POINTS}
     for folder in folders.values():
         shutil.copytree(shop, folder)
-    night(shop, 2, links=True)
+    night(shop, 2, links=True, incremental=incremental)
     after = published(shop)
     assert not [t for t in TABLES if before[t] == after[t]]
 
     points = [(str(folders[point]), *POINTS[point][:2]) for point in POINTS]
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, json.dumps(points)],
+        [sys.executable, "-c", KILLER, json.dumps(points), json.dumps(incremental)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
@@ -141,6 +158,6 @@ def test_a_process_killed_while_publishing_leaves_one_night_or_the_other(tmp_pat
         assert published(folder) == {"before": before, "after": after}[POINTS[point][2]], point
 
     # Whoever is left before finishes the night as if nothing had happened.
-    again = folders["half of the tables swapped"]
-    night(again, 2, links=True)
+    again = folders["half of the tables written"]
+    night(again, 2, links=True, incremental=incremental)
     assert published(again) == after

@@ -1,0 +1,420 @@
+"""Link again all records that a changed pair reaches, as a full run would; leave the others.
+
+What links records, or puts them side by side for a household or a review, is a strong pair: see
+`linking.strong`. Records that strong pairs connect are an area. Whatever is found out within an
+area does not depend on any record outside it, so the areas that something has changed in are done
+again, from the scored pairs on, by the code that does all.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from personalization_assets.identity.blocking import account_pairs
+from personalization_assets.identity.descriptions import COLUMNS, nodes_from
+from personalization_assets.identity.gate import Figures, elsewhere, measure
+from personalization_assets.identity.incremental.baseline import digest_of
+from personalization_assets.identity.incremental.changed import describe_changed
+from personalization_assets.identity.incremental.neighbours import find_neighbours
+from personalization_assets.identity.linking import Linked, areas, link
+from personalization_assets.identity.matching import (
+    complete_pairs,
+    components,
+    decided_pairs,
+    edges,
+    judge,
+    matches_table,
+)
+from personalization_assets.identity.model import Model
+from personalization_assets.identity.nodes import find_contradicting
+from personalization_assets.identity.normalise import create, more_columns
+from personalization_assets.identity.owners import owners
+from personalization_assets.identity.scoring import score
+from personalization_assets.identity.settings import IdentitySettings
+from personalization_assets.identity.vetoes import vetoed_pairs
+from personalization_assets.identity.workspace import workspace
+from personalization_assets.warehouse import Change
+
+
+class TooMuchError(Exception):
+    """The change reaches so far that all records have to be linked again; says why."""
+
+
+@dataclass(frozen=True)
+class Relinked:
+    """How each published table differs from the last run's, and how many records were looked at."""
+
+    matches: Change
+    descriptions: Change
+    links: Change
+    ledger: Change
+    review_queue: Change
+    links_strict: Change
+    former_ids: Change
+    figures: Figures
+    changed: int
+    relinked: int
+    moved: tuple[str, str]
+    """Digests of the rows of `identity.links` that are gone and of those that are new."""
+
+
+def relink(
+    work: duckdb.DuckDBPyConnection,
+    model: Model,
+    settings: IdentitySettings,
+    as_of: dt.datetime,
+    conflicting: int,
+) -> Relinked:
+    """Who is who, given who was who. Reads `changed`, see `changed.find_changed`.
+
+    `conflicting` is the last run's number of customers with conflicting first names.
+
+    Raises:
+        TooMuchError: only a full run can tell.
+    """
+    more = more_columns(model.comparisons.extras, settings)
+    describe_changed(work, model, settings)
+    find_neighbours(work, model.comparisons, settings, more)
+    _score_pairs(work, model, settings, more)
+    _find_owners(work, settings, more)
+    _find_touched(work, settings)
+    with workspace(_touched(work), work) as part:
+        _load(part, more)
+        _judge_all(part, model, settings)
+        stayed = "(FROM pair ANTI JOIN stayed USING (l, r))"
+        matches = Change(
+            part.sql(
+                """
+                SELECT source_l, record_id_l, source_r, record_id_r FROM old AS o
+                ANTI JOIN (
+                    SELECT a.number AS l, b.number AS r
+                    FROM (FROM pair SEMI JOIN stayed USING (l, r)) AS p
+                    JOIN positions AS a ON a.rid = p.l JOIN positions AS b ON b.rid = p.r
+                ) AS kept ON kept.l = o.l AND kept.r = o.r
+                """
+            ).to_arrow_table(),
+            matches_table(part, model.version, stayed),
+        )
+        _keep_touched(part)
+        linked = link(
+            part,
+            model.share,
+            model.household.share if model.household else None,
+            settings,
+            as_of,
+            model.version,
+        )
+        figures = elsewhere(measure(part, "described", "names_before"), work, conflicting)
+        areas(part, settings)
+        changed, relinked = part.sql(
+            "SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM numbered)"
+        ).fetchall()[0]
+        part.register("now", linked.links)
+        moved = (digest_of(part, "links_before"), digest_of(part, "now"))
+        return Relinked(
+            matches,
+            _descriptions(part),
+            **_differences(part, linked),
+            figures=figures,
+            changed=changed,
+            relinked=relinked,
+            moved=moved,
+        )
+
+
+def _score_pairs(
+    work: duckdb.DuckDBPyConnection,
+    model: Model,
+    settings: IdentitySettings,
+    more: Sequence[str],
+) -> None:
+    """Build `scored`: l, r (numbers in the order of the records), weight, p, p_home, and `told`:
+    whether the pair is kept for what it is, however probable (a mere name, or a veto)."""
+    ends = "(SELECT a AS number FROM pairs UNION SELECT b FROM pairs)"
+    nodes = nodes_from(f"(FROM descriptions_now SEMI JOIN {ends} USING (number))", more)
+    work.execute(
+        f"""
+        CREATE OR REPLACE TABLE compared_nodes AS
+        SELECT row_number() OVER (ORDER BY source, record_id) - 1 AS rid, n.* FROM ({nodes}) AS n
+        """
+    )
+    tables = {
+        "nodes": work.sql(
+            "SELECT rid AS unique_id, * EXCLUDE (rid, unique_id) FROM compared_nodes"
+        ).to_arrow_table(),
+        "pairs": work.sql(
+            """
+            SELECT least(a.rid, b.rid) AS l, greatest(a.rid, b.rid) AS r FROM pairs AS p
+            JOIN compared_nodes AS a ON a.unique_id = p.a
+            JOIN compared_nodes AS b ON b.unique_id = p.b
+            """
+        ).to_arrow_table(),
+    }
+    with workspace(tables, work) as part:
+        score(part, model, "pairs", "scored")
+        vetoed_pairs(part, settings, "scored", "vetoed")
+        scored = part.sql(
+            """
+            SELECT s.l, s.r, weight, p, p_home, v.l IS NOT NULL AS vetoed
+            FROM scored AS s LEFT JOIN vetoed AS v ON v.l = s.l AND v.r = s.r
+            """
+        ).to_arrow_table()
+    create(work, "incoming_scores", scored)
+    work.execute(
+        """
+        CREATE OR REPLACE TABLE scored AS
+        SELECT a.unique_id AS l, b.unique_id AS r, weight, p, p_home,
+            a.is_faint OR b.is_faint OR s.vetoed AS told
+        FROM incoming_scores AS s
+        JOIN compared_nodes AS a ON a.rid = s.l JOIN compared_nodes AS b ON b.rid = s.r;
+        DROP TABLE incoming_scores; DROP TABLE compared_nodes
+        """
+    )
+
+
+def _find_owners(
+    work: duckdb.DuckDBPyConnection, settings: IdentitySettings, more: Sequence[str]
+) -> None:
+    """Build `owners` of the dirty bare units, as numbers; leaves a table `nodes` of their users."""
+    users = """(
+        FROM descriptions_now SEMI JOIN (
+            SELECT number FROM descriptions_now AS d SEMI JOIN bare ON bare.email = d.email
+            UNION SELECT number FROM descriptions_now AS d SEMI JOIN bare ON bare.device = d.device
+        ) AS u USING (number)
+    )"""
+    work.execute(
+        f"""
+        CREATE OR REPLACE TABLE bare AS
+        SELECT number AS unit, email, device FROM bare_now SEMI JOIN dirty USING (number);
+        CREATE OR REPLACE TABLE nodes AS {nodes_from(users, more)}
+        """
+    )
+    owners(work, settings)
+
+
+def _find_touched(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
+    """Build `touched` (number): all records of the areas that changed pairs reach; `wanted`: these
+    and the gone, with `ends`: whether their pairs of before no longer count; and `old`, the pairs
+    of before that lie among them or no longer count, as numbers."""
+    least = min(settings.match_threshold, settings.review_threshold)
+    work.execute(
+        f"""
+        CREATE OR REPLACE TABLE reached AS
+        WITH strong AS (
+            SELECT l, r FROM scored WHERE p >= {least}
+                OR p_home >= {settings.household_threshold}
+                OR (told AND p >= {settings.keep_threshold})
+            UNION ALL SELECT bare, owner FROM owners
+        )
+        SELECT l AS number FROM strong UNION SELECT r FROM strong UNION FROM dirty
+        UNION FROM superseded;
+        CREATE OR REPLACE TABLE touched AS
+        SELECT number FROM described
+        UNION SELECT number FROM descriptions_now SEMI JOIN (
+            SELECT area FROM descriptions_before SEMI JOIN reached USING (number)
+        ) AS a USING (area);
+        CREATE OR REPLACE TABLE wanted AS
+        SELECT d.number, d.source, d.record_id, e.number IS NOT NULL AS ends
+        FROM (SELECT number, source, record_id FROM descriptions_now) AS d
+        SEMI JOIN touched AS t ON t.number = d.number
+        LEFT JOIN (FROM superseded UNION FROM dirty) AS e ON e.number = d.number
+        UNION ALL SELECT number, source, record_id, true FROM changed WHERE gone;
+        CREATE OR REPLACE TABLE old AS
+        SELECT m.*, a.number AS l, b.number AS r,
+            coalesce(a.ends, false) OR coalesce(b.ends, false) AS dropped
+        FROM matches_before AS m
+        LEFT JOIN wanted AS a ON a.source = m.source_l AND a.record_id = m.record_id_l
+        LEFT JOIN wanted AS b ON b.source = m.source_r AND b.record_id = m.record_id_r
+        WHERE (a.number IS NOT NULL AND b.number IS NOT NULL) OR a.ends OR b.ends
+        """
+    )
+
+
+def _touched(work: duckdb.DuckDBPyConnection) -> dict[str, pa.Table]:
+    """What is needed to do the touched areas again, and the outer ends of their weak pairs."""
+    queries = {
+        "described": """
+            SELECT d.*, t.number IS NOT NULL AS inside, b.area AS area_before,
+                n.number IS NOT NULL AS anew
+            FROM (
+                SELECT number FROM touched UNION SELECT l FROM scored UNION SELECT r FROM scored
+            ) AS v
+            JOIN descriptions_now AS d ON d.number = v.number
+            LEFT JOIN touched AS t ON t.number = v.number
+            LEFT JOIN descriptions_before AS b ON b.number = v.number
+            LEFT JOIN described AS n ON n.number = v.number
+        """,
+        "old": "FROM old",
+        "scores": "FROM scored",
+        "owned": "FROM owners",
+        "changed": "FROM changed",
+        "superseded": """
+            SELECT number, source, record_id FROM descriptions_before
+            SEMI JOIN superseded USING (number)
+        """,
+        "decisions": "FROM decisions",
+        "previous": """
+            SELECT source, record_id, customer_id, linked_by
+            FROM links_before SEMI JOIN wanted USING (source, record_id)
+        """,
+        "former": "FROM former_before SEMI JOIN wanted USING (source, record_id)",
+        "ledger": "FROM ledger_before",
+        "names_before": """
+            SELECT l.customer_id, d.first_name, d.first_canon, d.last_name
+            FROM descriptions_before AS d JOIN links_before AS l USING (source, record_id)
+            SEMI JOIN wanted USING (source, record_id)
+        """,
+        "links_before": "FROM links_before SEMI JOIN wanted USING (source, record_id)",
+        "strict_before": "FROM strict_before SEMI JOIN wanted USING (source, record_id)",
+        "review_before": """
+            FROM review_before AS q SEMI JOIN wanted AS w
+                ON w.source = q.source_l AND w.record_id = q.record_id_l
+        """,
+    }
+    return {name: work.sql(query).to_arrow_table() for name, query in queries.items()}
+
+
+def _load(part: duckdb.DuckDBPyConnection, more: Sequence[str]) -> None:
+    """Build what `matching` reads, numbered by the order of the records.
+
+    Accounts and bare units are whole inside the touched areas and left out outside.
+    """
+    part.execute(
+        f"""
+        CREATE OR REPLACE TABLE positions AS
+        SELECT row_number() OVER (ORDER BY source, record_id) - 1 AS rid, number, source,
+            record_id, inside
+        FROM described;
+        CREATE OR REPLACE TABLE numbered AS SELECT rid, source, record_id FROM positions;
+        CREATE OR REPLACE TABLE members AS
+        SELECT p.rid, d.source, d.record_id, d.account_key, n.rid AS node
+        FROM described AS d
+        JOIN positions AS p ON p.number = d.number
+        JOIN positions AS n ON n.number = d.node
+        WHERE d.inside;
+        CREATE OR REPLACE TABLE nodes AS
+        SELECT p.rid AS unique_id, n.* EXCLUDE (unique_id)
+        FROM ({nodes_from("described", more)}) AS n JOIN positions AS p ON p.number = n.unique_id;
+        CREATE OR REPLACE TABLE faint AS SELECT unique_id AS node FROM nodes WHERE is_faint;
+        CREATE OR REPLACE TABLE bare AS
+        SELECT d.account_key, p.rid AS unit FROM described AS d
+        JOIN positions AS p ON p.number = d.node WHERE d.is_bare AND d.inside;
+        CREATE OR REPLACE TABLE owners AS
+        SELECT a.rid AS bare, b.rid AS owner, o.p FROM (
+            FROM owned UNION ALL
+            SELECT if(cause = 'owner_l', r, l), if(cause = 'owner_l', l, r), match_probability
+            FROM old WHERE starts_with(cause, 'owner') AND NOT dropped
+        ) AS o
+        JOIN positions AS a ON a.number = o.bare JOIN positions AS b ON b.number = o.owner;
+        CREATE OR REPLACE VIEW normal AS FROM described WHERE inside
+        """
+    )
+    find_contradicting(part)
+    account_pairs(part)
+    decided_pairs(part)
+
+
+def _judge_all(part: duckdb.DuckDBPyConnection, model: Model, settings: IdentitySettings) -> None:
+    """Build `pair` of the touched areas, from the new scores and the pairs of before that stand.
+
+    Leaves `stayed` (l, r): the pairs of before, exact duplicates among them, that may stand.
+    """
+    part.execute(
+        """
+        CREATE OR REPLACE TABLE scored AS
+        SELECT a.rid AS l, b.rid AS r, weight, p, p_home FROM scores AS s
+        JOIN positions AS a ON a.number = s.l JOIN positions AS b ON b.number = s.r;
+        CREATE OR REPLACE TABLE pairs AS SELECT l, r FROM scored;
+        CREATE OR REPLACE TABLE stayed AS
+        SELECT a.rid AS l, b.rid AS r, o.* EXCLUDE (l, r) FROM old AS o
+        JOIN positions AS a ON a.number = o.l JOIN positions AS b ON b.number = o.r
+        WHERE NOT dropped
+        """
+    )
+    judge(part, settings, "pairs", "judged", blocked=True)
+    part.execute(
+        """
+        INSERT INTO judged BY NAME
+        SELECT s.l, s.r, match_weight AS weight, match_probability AS p,
+            household_probability AS p_home, NULL AS verdict, k.l IS NOT NULL AS account,
+            cause = 'veto' AS vetoed, cause = 'name_r' AS faint_l, cause = 'name_l' AS faint_r,
+            on_its_own
+        FROM stayed AS s LEFT JOIN account_pairs AS k ON k.l = s.l AND k.r = s.r
+        WHERE cause IN ('model', 'account', 'veto', 'name_l', 'name_r')
+        """
+    )
+    size = int(part.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
+    labels = components(*edges(part, settings), size)
+    largest = int(np.bincount(labels).max(initial=0))
+    if largest > settings.max_component_size:
+        # Which improbable pairs of it are known depends on how it grew.
+        raise TooMuchError(f"{largest:,} records that look alike are one component")
+    complete_pairs(part, model, settings, labels)
+
+
+def _keep_touched(part: duckdb.DuckDBPyConnection) -> None:
+    """Leave of `numbered`, `pair` and `members` what is touched, numbered without gaps."""
+    part.execute(
+        """
+        CREATE OR REPLACE TABLE inner_positions AS
+        SELECT row_number() OVER (ORDER BY rid) - 1 AS place, rid, number, source, record_id
+        FROM positions WHERE inside;
+        CREATE OR REPLACE TABLE numbered AS
+        SELECT place AS rid, source, record_id FROM inner_positions;
+        CREATE OR REPLACE TABLE members AS
+        SELECT i.place AS rid, m.account_key FROM members AS m
+        JOIN inner_positions AS i ON i.rid = m.rid;
+        CREATE OR REPLACE TABLE pair AS
+        SELECT a.place AS l, b.place AS r, p.* EXCLUDE (l, r) FROM pair AS p
+        JOIN inner_positions AS a ON a.rid = p.l JOIN inner_positions AS b ON b.rid = p.r
+        """
+    )
+
+
+def _descriptions(part: duckdb.DuckDBPyConnection) -> Change:
+    part.execute(
+        f"""
+        CREATE OR REPLACE TABLE renewed AS
+        SELECT {", ".join(f"d.{c}" for c in COLUMNS)}, f.number AS area, d.area_before
+        FROM described AS d
+        JOIN inner_positions AS i ON i.number = d.number
+        JOIN area_of AS a ON a.rid = i.place
+        JOIN inner_positions AS f ON f.place = a.area
+        WHERE d.anew OR d.area_before <> f.number
+        """
+    )
+    return Change(
+        part.sql(
+            """
+            SELECT source, record_id FROM superseded
+            UNION SELECT source, record_id FROM renewed WHERE area_before IS NOT NULL
+            """
+        ).to_arrow_table(),
+        part.sql("SELECT * EXCLUDE (area_before) FROM renewed").to_arrow_table(),
+    )
+
+
+def _differences(part: duckdb.DuckDBPyConnection, linked: Linked) -> dict[str, Change]:
+    """Of the tables that `link` makes."""
+    no_rows = part.sql("SELECT event_id FROM ledger LIMIT 0").to_arrow_table()
+    found = {"ledger": Change(no_rows, part.sql("FROM events").to_arrow_table())}
+    for name, before, key in (
+        ("links", "links_before", "source, record_id"),
+        ("links_strict", "strict_before", "source, record_id"),
+        ("review_queue", "review_before", "item_id"),
+        ("former_ids", "former", "source, record_id, customer_id"),
+    ):
+        part.register("now", getattr(linked, name))
+        columns = ", ".join(getattr(linked, name).schema.names)
+        found[name] = Change(
+            part.sql(
+                f"SELECT {key} FROM (SELECT {columns} FROM {before} EXCEPT FROM now)"
+            ).to_arrow_table(),
+            part.sql(f"FROM now EXCEPT SELECT {columns} FROM {before}").to_arrow_table(),
+        )
+        part.unregister("now")
+    return found
