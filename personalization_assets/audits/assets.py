@@ -129,7 +129,8 @@ def _report(watched: Sequence[str]) -> dg.AssetsDefinition:
 
 
 def _watched_tables(run: Run) -> list[str]:
-    return [table for table in wh.tables(run.con) if not table.startswith(UNWATCHED)]
+    unwatched = (*UNWATCHED, "identity.descriptions", "identity.link_runs")  # a run's own notes
+    return [table for table in wh.tables(run.con) if not table.startswith(unwatched)]
 
 
 def _before(run: Run, table: str) -> list[dict[str, object]]:

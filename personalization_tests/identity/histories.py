@@ -7,6 +7,7 @@ first record, components are cut.
 
 import datetime as dt
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -257,3 +258,28 @@ def in_order(night: Night) -> dict[str, pl.DataFrame]:
             table = table.with_columns(area=area_name)
         ordered[name] = table.sort(pl.all())
     return ordered
+
+
+def histories(
+    seed: int, people: int, records: int, nights: int
+) -> Iterator[tuple[pl.DataFrame, list[tuple[str, ...]]]]:
+    """Records and decisions of one night after the other; the first is the start."""
+    world = World(seed, people)
+    rng = world.rng
+    rows = [world.record() for _ in range(records)]
+    decisions: dict[tuple[str, ...], tuple[str, ...]] = {}
+    yield frame_of(rows), []
+    for _ in range(nights):
+        rows += [world.record() for _ in range(rng.choice([0, 1, 2, 8]))]
+        for _ in range(rng.choice([0, 1, 2, 6])):
+            rows.pop(rng.randrange(len(rows)))
+        for _ in range(rng.choice([0, 1, 2, 6])):
+            place = rng.randrange(len(rows))
+            key = {c: rows[place][c] for c in ("source", "record_id")}
+            rows[place] = {**world.record(), **key}
+        if rng.random() < 0.4:
+            one, two = sorted((r["source"], r["record_id"]) for r in rng.sample(rows, 2))
+            decisions[(*one, *two)] = (*one, *two, rng.choice(["same", "different"]))
+        if decisions and rng.random() < 0.3:
+            decisions.pop(rng.choice(list(decisions)))
+        yield frame_of(rows), list(decisions.values())

@@ -75,3 +75,26 @@ def test_the_room_runs_twice_and_reports_what_it_found(
     assert event.metadata["relinked_records"].value == 0
     for name in TABLES:
         assert first[name].equals(second[name]), name
+
+    def last_run() -> dict[str, object]:
+        with warehouse.connect() as con:
+            log = con.sql("FROM identity.link_runs ORDER BY run DESC LIMIT 1").pl()
+        return log.row(0, named=True)
+
+    assert (last_run()["mode"], last_run()["changed"]) == ("incremental", 0)
+    # Whoever writes into the tables by hand gets them written anew.
+    with warehouse.connect() as con:
+        con.execute(
+            "UPDATE identity.links SET customer_id = (SELECT min(customer_id) FROM identity.links)"
+            " WHERE record_id IN (SELECT record_id FROM identity.links ORDER BY ALL LIMIT 1)"
+        )
+    run(dt.datetime(2026, 11, 3))
+    assert last_run()["mode"] == "full"
+    assert "not those that the last run left" in str(last_run()["reason"])
+    settings = Settings(
+        data_dir=tmp_path,
+        truth=tmp_path / "truth.csv",
+        identity=IdentitySettings(sample_records=500, review_threshold=0.2),
+    )
+    run(dt.datetime(2026, 11, 4))
+    assert "settings" in str(last_run()["reason"])
