@@ -260,7 +260,7 @@ LEFT JOIN handles AS h ON h.email_local = m.email_local
 """
 
 
-def _junk_sql(settings: IdentitySettings) -> str:
+def _junk_sql(settings: IdentitySettings, dates: str) -> str:
     shared = "\nUNION ALL\n".join(
         f"""SELECT '{kind}' AS kind, {kind} AS value, count(*) AS records, 'shared' AS reason
         FROM normal SEMI JOIN (
@@ -274,7 +274,7 @@ def _junk_sql(settings: IdentitySettings) -> str:
     return f"""
     CREATE OR REPLACE TABLE junk AS
     WITH dates AS (
-        SELECT dob, count(*) AS records FROM normal WHERE dob IS NOT NULL GROUP BY dob
+        SELECT dob, count(*) AS records FROM {dates} WHERE dob IS NOT NULL GROUP BY dob
     ),
     found AS (
         {shared}
@@ -318,9 +318,14 @@ def find_contradicting(work: duckdb.DuckDBPyConnection) -> None:
     work.execute(_CONTRADICTING)
 
 
-def find_junk(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
-    """Build `junk` (kind, value, records, reason) from `normal`, `role_mailboxes`, `blocklist`."""
-    work.execute(_junk_sql(settings))
+def find_junk(
+    work: duckdb.DuckDBPyConnection, settings: IdentitySettings, dates: str = "normal"
+) -> None:
+    """Build `junk` (kind, value, records, reason) from `normal`, `role_mailboxes`, `blocklist`.
+
+    Birth dates are counted in `dates`.
+    """
+    work.execute(_junk_sql(settings, dates))
 
 
 def sort_out(work: duckdb.DuckDBPyConnection, extras: Sequence[str]) -> None:

@@ -142,15 +142,31 @@ def _spell_fresh(
         SELECT number FROM changed WHERE number IS NOT NULL UNION SELECT number FROM fresh;
         CREATE OR REPLACE VIEW spelled_now AS
         SELECT {columns} FROM descriptions_before ANTI JOIN replaced USING (number)
-        UNION ALL SELECT {columns} FROM fresh;
-        CREATE OR REPLACE VIEW normal AS FROM spelled_now
+        UNION ALL SELECT {columns} FROM fresh
         """
     )
 
 
 def _find_flipped(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
-    """Build `affected` (number) of who holds a value that became junk, or is no longer."""
-    find_junk(work, settings)
+    """Build `junk`, and `affected` (number) of who holds a value that became it, or is no longer.
+
+    Only a value that somebody got or lost, or that was junk, can be otherwise than before; all who
+    hold one are counted. Birth dates are compared with all others.
+    """
+    shared = ("email", "phone", "device")
+    holders = " UNION ".join(
+        f"""SELECT number FROM spelled_now AS s SEMI JOIN (
+            SELECT {c} FROM descriptions_before SEMI JOIN replaced USING (number)
+            UNION SELECT {c} FROM fresh
+            UNION SELECT {c} FROM descriptions_before WHERE junk_{c}
+        ) AS v ON v.{c} = s.{c}"""
+        for c in shared
+    )
+    work.execute(
+        f"CREATE OR REPLACE TABLE normal AS FROM spelled_now SEMI JOIN ({holders}) USING (number)"
+    )
+    find_junk(work, settings, dates="spelled_now")
+    work.execute("DROP TABLE normal")
     before = " UNION ".join(
         f"SELECT '{c}' AS kind, {c} AS value FROM descriptions_before WHERE junk_{c}"
         for c in JUNKABLE

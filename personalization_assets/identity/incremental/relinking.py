@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from personalization_assets.identity.blocking import account_pairs
-from personalization_assets.identity.descriptions import COLUMNS, nodes_from
+from personalization_assets.identity.descriptions import nodes_from
 from personalization_assets.identity.gate import Figures, elsewhere, measure
 from personalization_assets.identity.incremental.baseline import digest_of
 from personalization_assets.identity.incremental.changed import describe_changed
+from personalization_assets.identity.incremental.differences import of_descriptions, of_links
 from personalization_assets.identity.incremental.neighbours import find_neighbours
-from personalization_assets.identity.linking import Linked, areas, link
+from personalization_assets.identity.linking import areas, link
 from personalization_assets.identity.matching import (
     complete_pairs,
     components,
@@ -117,8 +118,8 @@ def relink(
         moved = (digest_of(part, "links_before"), digest_of(part, "now"))
         return Relinked(
             matches,
-            _descriptions(part),
-            **_differences(part, linked),
+            of_descriptions(part),
+            **of_links(part, linked),
             figures=figures,
             changed=changed,
             relinked=relinked,
@@ -217,6 +218,12 @@ def _find_touched(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -
         UNION SELECT number FROM descriptions_now SEMI JOIN (
             SELECT area FROM descriptions_before SEMI JOIN reached USING (number)
         ) AS a USING (area);
+        CREATE OR REPLACE TABLE outer_ends AS
+        WITH kept AS (
+            FROM scored WHERE p >= {min(settings.keep_threshold, settings.match_threshold)}
+                OR p_home >= {settings.household_threshold}
+        )
+        SELECT l AS number FROM kept UNION SELECT r FROM kept;
         CREATE OR REPLACE TABLE wanted AS
         SELECT d.number, d.source, d.record_id, e.number IS NOT NULL AS ends
         FROM (SELECT number, source, record_id FROM descriptions_now) AS d
@@ -241,7 +248,7 @@ def _touched(work: duckdb.DuckDBPyConnection) -> dict[str, pa.Table]:
             SELECT d.*, t.number IS NOT NULL AS inside, b.area AS area_before,
                 n.number IS NOT NULL AS anew
             FROM (
-                SELECT number FROM touched UNION SELECT l FROM scored UNION SELECT r FROM scored
+                SELECT number FROM touched UNION FROM outer_ends
             ) AS v
             JOIN descriptions_now AS d ON d.number = v.number
             LEFT JOIN touched AS t ON t.number = v.number
@@ -257,17 +264,10 @@ def _touched(work: duckdb.DuckDBPyConnection) -> dict[str, pa.Table]:
             SEMI JOIN superseded USING (number)
         """,
         "decisions": "FROM decisions",
-        "previous": """
-            SELECT source, record_id, customer_id, linked_by
-            FROM links_before SEMI JOIN wanted USING (source, record_id)
-        """,
         "former": "FROM former_before SEMI JOIN wanted USING (source, record_id)",
         "ledger": "FROM ledger_before",
-        "names_before": """
-            SELECT l.customer_id, d.first_name, d.first_canon, d.last_name
-            FROM descriptions_before AS d JOIN links_before AS l USING (source, record_id)
-            SEMI JOIN wanted USING (source, record_id)
-        """,
+        "spelled_before": "SELECT source, record_id, first_name, first_canon, last_name"
+        " FROM descriptions_before SEMI JOIN wanted USING (number)",
         "links_before": "FROM links_before SEMI JOIN wanted USING (source, record_id)",
         "strict_before": "FROM strict_before SEMI JOIN wanted USING (source, record_id)",
         "review_before": """
@@ -310,7 +310,12 @@ def _load(part: duckdb.DuckDBPyConnection, more: Sequence[str]) -> None:
             FROM old WHERE starts_with(cause, 'owner') AND NOT dropped
         ) AS o
         JOIN positions AS a ON a.number = o.bare JOIN positions AS b ON b.number = o.owner;
-        CREATE OR REPLACE VIEW normal AS FROM described WHERE inside
+        CREATE OR REPLACE VIEW normal AS FROM described WHERE inside;
+        CREATE OR REPLACE TABLE previous AS
+        SELECT source, record_id, customer_id, linked_by FROM links_before;
+        CREATE OR REPLACE VIEW names_before AS
+        SELECT l.customer_id, d.first_name, d.first_canon, d.last_name
+        FROM links_before AS l JOIN spelled_before AS d USING (source, record_id)
         """
     )
     find_contradicting(part)
@@ -373,48 +378,3 @@ def _keep_touched(part: duckdb.DuckDBPyConnection) -> None:
         JOIN inner_positions AS a ON a.rid = p.l JOIN inner_positions AS b ON b.rid = p.r
         """
     )
-
-
-def _descriptions(part: duckdb.DuckDBPyConnection) -> Change:
-    part.execute(
-        f"""
-        CREATE OR REPLACE TABLE renewed AS
-        SELECT {", ".join(f"d.{c}" for c in COLUMNS)}, f.number AS area, d.area_before
-        FROM described AS d
-        JOIN inner_positions AS i ON i.number = d.number
-        JOIN area_of AS a ON a.rid = i.place
-        JOIN inner_positions AS f ON f.place = a.area
-        WHERE d.anew OR d.area_before <> f.number
-        """
-    )
-    return Change(
-        part.sql(
-            """
-            SELECT source, record_id FROM superseded
-            UNION SELECT source, record_id FROM renewed WHERE area_before IS NOT NULL
-            """
-        ).to_arrow_table(),
-        part.sql("SELECT * EXCLUDE (area_before) FROM renewed").to_arrow_table(),
-    )
-
-
-def _differences(part: duckdb.DuckDBPyConnection, linked: Linked) -> dict[str, Change]:
-    """Of the tables that `link` makes."""
-    no_rows = part.sql("SELECT event_id FROM ledger LIMIT 0").to_arrow_table()
-    found = {"ledger": Change(no_rows, part.sql("FROM events").to_arrow_table())}
-    for name, before, key in (
-        ("links", "links_before", "source, record_id"),
-        ("links_strict", "strict_before", "source, record_id"),
-        ("review_queue", "review_before", "item_id"),
-        ("former_ids", "former", "source, record_id, customer_id"),
-    ):
-        part.register("now", getattr(linked, name))
-        columns = ", ".join(getattr(linked, name).schema.names)
-        found[name] = Change(
-            part.sql(
-                f"SELECT {key} FROM (SELECT {columns} FROM {before} EXCEPT FROM now)"
-            ).to_arrow_table(),
-            part.sql(f"FROM now EXCEPT SELECT {columns} FROM {before}").to_arrow_table(),
-        )
-        part.unregister("now")
-    return found
