@@ -78,6 +78,9 @@ def train(
 @click.option("--options", type=FILE, help="YAML file: names of columns, more columns, settings")
 @click.option("--threads", type=click.IntRange(1), help="Threads to use [all]")
 @click.option("--warehouse", type=FILE, help="DuckDB file [data/warehouse.duckdb]")
+@click.option(
+    "--full", is_flag=True, help="On the warehouse: all records, not only what has changed"
+)
 @click.pass_obj
 def link(
     settings_file: Path | None,
@@ -89,6 +92,7 @@ def link(
     options: Path | None,
     threads: int | None,
     warehouse: Path | None,
+    full: bool,
 ) -> None:
     """Work out which records are one person.
 
@@ -102,6 +106,9 @@ def link(
         from personalization_assets.settings import load_settings
 
         settings = load_settings(settings_file, warehouse=warehouse)
+        if full:
+            everything = settings.identity.model_copy(update={"incremental": False})
+            settings = settings.model_copy(update={"identity": everything})
         sys.exit(0 if run_all(settings, console, select=LINKED) else 1)
     if out is None:
         raise UserError("Say with --out which Parquet or CSV file the links go to.")

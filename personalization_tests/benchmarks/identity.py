@@ -3,8 +3,9 @@
 accuracy: against lists of who is who, beside other methods, with the room's calibration table.
 speed: a file read, linked with a trained model and written.
 ids: how many records keep their customer's id when records are added or the threshold changes.
+nights: a night on a warehouse after few records came in, against the same night over all records.
 
-All three make their data sets from fixed seeds; with --folder they are kept for the next part.
+All of them make their data sets from fixed seeds; with --folder they are kept for the next part.
 """
 
 import argparse
@@ -17,6 +18,13 @@ import duckdb
 
 from personalization_tests.benchmarks import identity_data as sets
 from personalization_tests.benchmarks.identity_data import DataSet
+from personalization_tests.benchmarks.identity_nights import (
+    arrive,
+    copied,
+    differences,
+    night,
+    warehouse_of,
+)
 from personalization_tests.benchmarks.identity_rivals import (
     ECM_MEMORY_GB,
     ECM_SECONDS,
@@ -176,6 +184,29 @@ def ids(args: argparse.Namespace, folder: Path) -> None:
     )
 
 
+def nights(args: argparse.Namespace, folder: Path) -> None:
+    """Print what a night costs that looks at what changed, and whether it publishes the same."""
+    data = sets.crowd(folder / f"crowd{args.records}", args.records)
+    model = data.folder / "model.json"
+    if not model.exists():
+        measured(training, _people(data), model)
+    rows = []
+    for share in args.new:
+        path = warehouse_of(data.folder / "nights", data.typed, model, share)
+        measured(night, path, 1, True)
+        arrive(path, data.typed, share)
+        everything = copied(path, "everything")
+        said, cost = measured(night, path, 2, True)
+        _, full = measured(night, everything, 2, False)
+        same = differences(path, everything)
+        smaller = path.stat().st_size / everything.stat().st_size
+        new, ratio = f"{share:.1%} new", f"{cost.cpu / full.cpu:.2f} x"
+        rows.append([f"{new}: all records", "", *full.cells(), "1.00 x", "1.00 x"])
+        rows.append([f"{new}: {said}", f"{same:,}", *cost.cells(), ratio, f"{smaller:.2f} x"])
+    heads = ["night", "rows that differ", *COST, "CPU to all", "file to all"]
+    show(f"Materializing identity/links, {args.records:,} records asked for", heads, rows)
+
+
 def _kept(old: Path, new: Path) -> tuple[float, float, int]:
     """Share that keeps its id, share that would if a customer were its smallest record."""
     query = f"""
@@ -234,6 +265,12 @@ def main() -> None:
     add = parts.add_parser("ids")
     add.add_argument("--records", type=int, default=100_000, help="of the crowd [100000]")
     add.set_defaults(run=ids)
+    add = parts.add_parser("nights")
+    add.add_argument("--records", type=int, default=1_000_000, help="of the crowd [1000000]")
+    add.add_argument(
+        "--new", type=float, nargs="+", default=[0.01], help="shares that come in [0.01]"
+    )
+    add.set_defaults(run=nights)
     for sub in parts.choices.values():
         sub.add_argument("--folder", type=Path, help="keep data sets there [a scratch folder]")
     args = parser.parse_args()
