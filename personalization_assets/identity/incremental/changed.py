@@ -153,17 +153,18 @@ def _find_flipped(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -
     Only a value that somebody got or lost, or that was junk, can be otherwise than before; all who
     hold one are counted. Birth dates are compared with all others.
     """
-    shared = ("email", "phone", "device")
-    holders = " UNION ".join(
-        f"""SELECT number FROM spelled_now AS s SEMI JOIN (
+    held = " OR ".join(
+        f"""{c} IN (
             SELECT {c} FROM descriptions_before SEMI JOIN replaced USING (number)
-            UNION SELECT {c} FROM fresh
+            WHERE {c} IS NOT NULL
+            UNION SELECT {c} FROM fresh WHERE {c} IS NOT NULL
             UNION SELECT {c} FROM descriptions_before WHERE junk_{c}
-        ) AS v ON v.{c} = s.{c}"""
-        for c in shared
+        )"""
+        for c in ("email", "phone", "device")
     )
     work.execute(
-        f"CREATE OR REPLACE TABLE normal AS FROM spelled_now SEMI JOIN ({holders}) USING (number)"
+        f"""CREATE OR REPLACE TABLE normal AS
+        SELECT email, phone, device, first_name, last_name FROM spelled_now WHERE {held}"""
     )
     find_junk(work, settings, dates="spelled_now")
     work.execute("DROP TABLE normal")
