@@ -273,8 +273,13 @@ def _review_queue(
 def strong(settings: IdentitySettings) -> str:
     """SQL over rows of `pair`: whether the pair may link records, of a person or a household, or
     put them to a person; the others only say something within a component."""
+    return f"(cause <> 'model' OR {likely(settings)})"
+
+
+def likely(settings: IdentitySettings) -> str:
+    """SQL over scored pairs: probable enough to be `strong` for the probability alone."""
     least = min(settings.match_threshold, settings.review_threshold)
-    return f"(cause <> 'model' OR p >= {least} OR p_home >= {settings.household_threshold})"
+    return f"(p >= {least} OR p_home >= {settings.household_threshold})"
 
 
 def areas(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:

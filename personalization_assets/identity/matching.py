@@ -80,7 +80,6 @@ def judge(
     do not share a blocking rule). Pairs of two mere names say nothing and are left out.
     """
     vetoed_pairs(work, settings, "scored", "vetoed")
-    least = min(settings.keep_threshold, settings.match_threshold)
     # Without a model nothing is scored, but accounts and decisions still stand.
     work.execute(
         f"""
@@ -89,8 +88,8 @@ def judge(
             coalesce(s.p_home, 0.0) AS p_home, d.verdict, k.l IS NOT NULL AS account,
             v.l IS NOT NULL AS vetoed, f.node IS NOT NULL AS faint_l,
             g.node IS NOT NULL AS faint_r,
-            {str(blocked).lower()} AND s.l IS NOT NULL AND (s.p >= {least}
-                OR s.p_home >= {settings.household_threshold}) AS on_its_own
+            {str(blocked).lower()} AND s.l IS NOT NULL AND {possible(settings, "s.")}
+                AS on_its_own
         FROM {pairs} AS p
         LEFT JOIN scored AS s ON s.l = p.l AND s.r = p.r
         LEFT JOIN decided_pairs AS d ON d.l = p.l AND d.r = p.r
@@ -103,6 +102,12 @@ def judge(
         DROP TABLE scored; DROP TABLE vetoed
         """
     )
+
+
+def possible(settings: IdentitySettings, row: str = "") -> str:
+    """SQL: a scored pair (`row` with its dot, if it needs one) is probable enough to be kept."""
+    least = min(settings.keep_threshold, settings.match_threshold)
+    return f"({row}p >= {least} OR {row}p_home >= {settings.household_threshold})"
 
 
 def edges(

@@ -156,9 +156,7 @@ class Night:
         )
 
 
-def _given(
-    frame: pl.DataFrame, decisions: list[tuple[str, ...]], before: Night
-) -> dict[str, pa.Table]:
+def _given(frame: pl.DataFrame, decisions: list[tuple[str, ...]]) -> dict[str, pa.Table]:
     verdicts = pl.DataFrame(decisions, schema=dict.fromkeys(DECISIONS, pl.String), orient="row")
     return {"records": frame.to_arrow(), "decisions": verdicts.to_arrow()}
 
@@ -172,7 +170,7 @@ def in_full(
     settings: IdentitySettings = SETTINGS,
 ) -> Night:
     """All records again."""
-    tables = _given(frame, decisions, before) | {
+    tables = _given(frame, decisions) | {
         "previous": before.tables["links"]
         .select("source", "record_id", "customer_id", "linked_by")
         .to_arrow(),
@@ -222,7 +220,7 @@ def in_part(
         "matches": "matches_before",
         "descriptions": "descriptions_before",
     }
-    tables = _given(frame, decisions, before) | {
+    tables = _given(frame, decisions) | {
         name: before.tables[table].to_arrow() for table, name in names.items()
     }
     with workspace(tables) as work:

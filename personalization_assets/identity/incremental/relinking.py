@@ -21,7 +21,7 @@ from personalization_assets.identity.incremental.baseline import digest_of
 from personalization_assets.identity.incremental.changed import describe_changed
 from personalization_assets.identity.incremental.differences import of_descriptions, of_links
 from personalization_assets.identity.incremental.neighbours import find_neighbours
-from personalization_assets.identity.linking import areas, link
+from personalization_assets.identity.linking import areas, likely, link
 from personalization_assets.identity.matching import (
     complete_pairs,
     components,
@@ -29,6 +29,7 @@ from personalization_assets.identity.matching import (
     edges,
     judge,
     matches_table,
+    possible,
 )
 from personalization_assets.identity.model import Model
 from personalization_assets.identity.nodes import find_contradicting
@@ -201,14 +202,11 @@ def _find_touched(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -
     """Build `touched` (number): all records of the areas that changed pairs reach; `wanted`: these
     and the gone, with `ends`: whether their pairs of before no longer count; and `old`, the pairs
     of before that lie among them or no longer count, as numbers."""
-    least = min(settings.match_threshold, settings.review_threshold)
     work.execute(
         f"""
         CREATE OR REPLACE TABLE reached AS
         WITH strong AS (
-            SELECT l, r FROM scored WHERE p >= {least}
-                OR p_home >= {settings.household_threshold}
-                OR (told AND p >= {settings.keep_threshold})
+            SELECT l, r FROM scored WHERE {likely(settings)} OR (told AND {possible(settings)})
             UNION ALL SELECT bare, owner FROM owners
         )
         SELECT l AS number FROM strong UNION SELECT r FROM strong UNION FROM dirty
@@ -220,8 +218,7 @@ def _find_touched(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -
         ) AS a USING (area);
         CREATE OR REPLACE TABLE outer_ends AS
         WITH kept AS (
-            FROM scored WHERE p >= {min(settings.keep_threshold, settings.match_threshold)}
-                OR p_home >= {settings.household_threshold}
+            FROM scored WHERE {possible(settings)}
         )
         SELECT l AS number FROM kept UNION SELECT r FROM kept;
         CREATE OR REPLACE TABLE wanted AS
