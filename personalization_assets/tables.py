@@ -156,7 +156,7 @@ def publish(
             raise NotPublishedError(results)
         for contract, rows in outputs:
             if isinstance(rows, Change):
-                wh.amend(run.con, contract.name, rows.gone)
+                wh.put_in(run.con, contract.name)
             else:
                 wh.swap(run.con, contract.name, contract.description, contract.columns)
     return results
@@ -177,7 +177,8 @@ def _stage_and_audit(
         staged = wh.stage(run.con, contract.name, rows, typed)
         received, failures = _audit_in_duckdb(run.con, staged, contract)
         if isinstance(rows, Change):
-            received += _audit_rest(run.con, staged, contract, rows, failures)
+            wh.take_out(run.con, contract.name, rows.gone)
+            received += _audit_rest(run.con, staged, contract, failures)
         kept, rejected = received, 0
     errors = {r.name for r in contract.rules if r.severity == "error"}
     broken = {n: k for n, k in failures.items() if k and n in errors}
@@ -216,21 +217,15 @@ def _audit_in_duckdb(
 
 
 def _audit_rest(
-    con: duckdb.DuckDBPyConnection,
-    staged: str,
-    contract: Contract,
-    change: Change,
-    failures: dict[str, int],
+    con: duckdb.DuckDBPyConnection, staged: str, contract: Contract, failures: dict[str, int]
 ) -> int:
     """How many rows stay that were judged before; counts new rows whose key one of them has."""
-    con.register("gone_rows", change.gone)
-    stay = f"{contract.name} ANTI JOIN gone_rows USING ({', '.join(change.gone.schema.names)})"
     key = ", ".join(f'"{k}"' for k in contract.key)
     rest, twice = con.execute(
-        f"SELECT (SELECT count(*) FROM {stay}),"
-        f" (SELECT count(*) FROM (SELECT {key} FROM {stay}) SEMI JOIN {staged} USING ({key}))"
+        f"SELECT (SELECT count(*) FROM {contract.name}),"
+        f" (SELECT count(*) FROM (SELECT {key} FROM {contract.name}) SEMI JOIN {staged}"
+        f" USING ({key}))"
     ).fetchall()[0]
-    con.unregister("gone_rows")
     failures["key.unique"] += twice
     return int(rest)
 

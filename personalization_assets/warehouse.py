@@ -220,13 +220,18 @@ def swap(
             con.execute(f"COMMENT ON COLUMN {target} IS {quoted(column.description)}")
 
 
-def amend(con: duckdb.DuckDBPyConnection, table: str, gone: "arrow.Table") -> None:
-    """Take rows out of the table and put those of `<table>__new` in, in the staging transaction."""
+def take_out(con: duckdb.DuckDBPyConnection, table: str, gone: "arrow.Table") -> None:
+    """Delete rows of the table, named by columns of its key; in the transaction that stages."""
     schema, name = table.split(".")
     con.register("gone_rows", gone)
     same = " AND ".join(f'gone_rows."{c}" = "{name}"."{c}"' for c in gone.schema.names)
     con.execute(f'DELETE FROM "{schema}"."{name}" USING gone_rows WHERE {same}')
     con.unregister("gone_rows")
+
+
+def put_in(con: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Add the rows of `<table>__new` to the table; in the transaction that staged them."""
+    schema, name = table.split(".")
     con.execute(f'INSERT INTO "{schema}"."{name}" BY NAME FROM "{schema}"."{name}__new"')
     con.execute(f'DROP TABLE "{schema}"."{name}__new"')
 

@@ -1,6 +1,7 @@
 """The tables of this room that Python builds; `identity.records` is a SQL model."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -28,7 +29,7 @@ from personalization_assets.identity.contracts import (
 from personalization_assets.identity.decisions import read_decisions
 from personalization_assets.identity.evaluation import evaluate
 from personalization_assets.identity.gate import CHECKS as GATE
-from personalization_assets.identity.gate import Figures, judge, measure
+from personalization_assets.identity.gate import Figures, Totals, judge, measure
 from personalization_assets.identity.workspace import beside, standing_decisions, workspace
 from personalization_assets.tables import Run, table_asset
 from personalization_assets.warehouse import Rows
@@ -189,7 +190,7 @@ def _everything(
 ) -> Mapping[type[pa.DataFrameModel], Rows]:
     from personalization_assets.identity.descriptions import COLUMNS
     from personalization_assets.identity.incremental.baseline import digest_of
-    from personalization_assets.identity.linking import areas, link
+    from personalization_assets.identity.linking import areas, link, whole_ledger
     from personalization_assets.identity.matching import match_pairs, matches_table
 
     settings = run.settings.identity
@@ -215,31 +216,33 @@ def _everything(
         )
         figures = measure(work)
         _judge(run, figures)
+        ledger = whole_ledger(work)
         areas(work, settings)
         descriptions = work.sql(
-            f"""SELECT {", ".join(f"d.{c}" for c in COLUMNS)}, a.area
+            f"""SELECT {", ".join(f"d.{c}" for c in COLUMNS)}, a.area, a.neighbourhood
             FROM descriptions AS d JOIN area_of AS a ON a.rid = d.number ORDER BY d.number"""
         ).to_arrow_table()
         work.register("now", linked.links)
         published = digest_of(work, "now")
     run.metadata(
-        linked="full", review_items=linked.review_queue.num_rows, new_events=linked.new_events
+        linked="full",
+        review_items=linked.review_queue.num_rows,
+        new_events=linked.events.num_rows,
     )
     log = _logged(
         run,
+        figures.totals,
         mode="full",
         reason=why,
-        records=figures.records_now,
         changed=None,
         relinked=figures.records_now,
-        conflicting=figures.conflicting_now,
         setup=setup,
         published=published,
     )
     return {
         Links: linked.links,
         Matches: matches,
-        Ledger: linked.ledger,
+        Ledger: ledger,
         ReviewQueue: linked.review_queue,
         LinksStrict: linked.links_strict,
         FormerIds: linked.former_ids,
@@ -261,8 +264,9 @@ def _what_changed(run: Run, trained: "Model", setup: str) -> Mapping[type[pa.Dat
         "blocklist": "SELECT kind, value FROM {db}.identity.blocklist",
         **{n: f"SELECT * FROM {{db}}.{contract_of(m).name}" for n, m in PUBLISHED.items()},
     }
-    conflicting, published = run.con.execute(
-        "SELECT conflicting, published FROM identity.link_runs ORDER BY run DESC LIMIT 1"
+    *totals, published = run.con.execute(
+        "SELECT records, customers, largest, conflicting, published FROM identity.link_runs"
+        " ORDER BY run DESC LIMIT 1"
     ).fetchall()[0]
     run.progress("Looking for what has changed")
     with beside(run.con, views) as work:
@@ -273,7 +277,7 @@ def _what_changed(run: Run, trained: "Model", setup: str) -> Mapping[type[pa.Dat
                 f"{changed:,} of {records:,} records have changed, more than incremental_share"
             )
         run.progress(f"Comparing what {changed:,} changed records can reach")
-        found = relink(work, trained, settings, run.as_of, conflicting)
+        found = relink(work, trained, settings, run.as_of, Totals(*totals))
     _judge(run, found.figures)
     run.metadata(
         linked="incremental",
@@ -283,12 +287,11 @@ def _what_changed(run: Run, trained: "Model", setup: str) -> Mapping[type[pa.Dat
     )
     log = _logged(
         run,
+        found.figures.totals,
         mode="incremental",
         reason=None,
-        records=found.figures.records_now,
         changed=found.changed,
         relinked=found.relinked,
-        conflicting=found.figures.conflicting_now,
         setup=setup,
         published=digest_after(published, *found.moved),
     )
@@ -310,13 +313,13 @@ def _judge(run: Run, figures: Figures) -> None:
     run.judge(verdicts, refusal)
 
 
-def _logged(run: Run, **row: int | str | None) -> "pyarrow.Table":
+def _logged(run: Run, totals: Totals, **row: int | str | None) -> "pyarrow.Table":
     """All runs that published links so far, and this one."""
     columns = contract_of(LinkRuns).columns
     known = run.exists("identity.link_runs")
     before = "SELECT * FROM identity.link_runs UNION ALL BY NAME" if known else ""
     count = run.con.sql("SELECT count(*) FROM identity.link_runs").fetchall()[0][0] if known else 0
-    this = {"run": count + 1, "as_of": run.as_of, **row}
+    this = {"run": count + 1, "as_of": run.as_of, **asdict(totals), **row}
     return run.con.sql(
         f"{before} SELECT {', '.join(f'?::{c.duckdb_type} AS {c.name}' for c in columns)}",
         params=[this[c.name] for c in columns],

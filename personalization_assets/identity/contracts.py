@@ -98,7 +98,9 @@ class Descriptions(pa.DataFrameModel):
     Codes and letters here are the linking's own and may change with any version of it.
     """
 
-    number: int = pa.Field(description="Name of the record in `lead`, `node` and `area`")
+    number: int = pa.Field(
+        description="Name of the record in `lead`, `node`, `area` and `neighbourhood`"
+    )
     source: str = pa.Field(description=SOURCE)
     record_id: str = pa.Field(description=RECORD)
     digest: int = pa.Field(description="Changes with anything that is read of the record")
@@ -129,14 +131,19 @@ class Descriptions(pa.DataFrameModel):
     junk_device: bool = pa.Field(description="The device is ignored")
     is_handle: bool = pa.Field(description="The mailbox's local part restates nobody's name")
     area: int = pa.Field(
-        description="Records that pairs connect which may link them; linked anew together"
+        description="Records that pairs connect which may make them one; linked anew together"
+    )
+    neighbourhood: int = pa.Field(
+        description="Areas that pairs connect which may make them a household"
     )
 
     class Config:
         """Place of the table."""
 
         name = "descriptions"
-        metadata = _about(["source", "record_id"], "one row per record of the last run", pii=True)
+        metadata = _about(
+            ["source", "record_id"], "one row per record of the last run", pii=True, version=2
+        )
 
 
 class LinkRuns(pa.DataFrameModel):
@@ -156,6 +163,14 @@ class LinkRuns(pa.DataFrameModel):
         nullable=True, ge=0, description="Records new, changed, gone or decided about"
     )
     relinked: int = pa.Field(ge=0, description="Records that were linked again")
+    customers: int = pa.Field(
+        nullable=True, ge=0, description="Customers then; null before it was written down"
+    )
+    largest: int = pa.Field(
+        nullable=True,
+        ge=0,
+        description="Records of the customer with the most; null before it was written down",
+    )
     conflicting: int = pa.Field(
         ge=0, description="Customers whose records hold first names that no one person has"
     )
@@ -166,7 +181,7 @@ class LinkRuns(pa.DataFrameModel):
         """Place of the table."""
 
         name = "link_runs"
-        metadata = _about(["run"], "one row per run that published links")
+        metadata = _about(["run"], "one row per run that published links", version=2)
 
 
 class Links(pa.DataFrameModel):

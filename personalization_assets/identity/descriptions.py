@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import duckdb
 
 from personalization_assets.identity.nodes import ENOUGH, NAMES_TOGETHER, description_digest
+from personalization_assets.identity.spelling import domain, local_part
 
 SPELLED = (
     "account_key",
@@ -77,7 +78,7 @@ def describe(work: duckdb.DuckDBPyConnection, more: Sequence[str]) -> None:
         LEFT JOIN faint AS f ON f.node = m.node
         {found}
         LEFT JOIN handles AS h
-            ON j_email.value IS NULL AND h.email_local = split_part(n.email, '@', 1)
+            ON j_email.value IS NULL AND h.email_local = {local_part("n.email")}
         """
     )
 
@@ -89,13 +90,13 @@ def nodes_from(rows: str, more: Sequence[str]) -> str:
     """
     return f"""
     SELECT *, {NAMES_TOGETHER},
-        email_local[1:6] AS email_start,
-        regexp_replace(email_local, '[^0-9]', '', 'g') AS email_digits,
+        substring(email_local, 1, 6) AS email_start,
+        regexp_replace(email_local, '[^0-9]+', '', 'g') AS email_digits,
         CASE WHEN is_handle THEN email_local END AS email_handle
     FROM (
         SELECT *,
-            nullif(split_part(email, '@', 1), '') AS email_local,
-            nullif(split_part(email, '@', 2), '') AS email_domain
+            nullif({local_part("email")}, '') AS email_local,
+            nullif({domain("email")}, '') AS email_domain
         FROM (
             SELECT number AS unique_id, source, record_id, {known(SPELLED)}{unpacked(more)},
                 is_handle, is_faint

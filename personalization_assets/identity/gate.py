@@ -27,6 +27,19 @@ CHECKS = {
 
 
 @dataclass(frozen=True)
+class Totals:
+    """Of all that a run published; the next one, if it looks at changes only, counts on from it.
+
+    `conflicting` are customers with conflicting first names.
+    """
+
+    records: int = 0
+    customers: int = 0
+    largest: int = 0
+    conflicting: int = 0
+
+
+@dataclass(frozen=True)
 class Figures:
     """What changed since the run before; counts, and the same figure of the run before."""
 
@@ -45,6 +58,11 @@ class Figures:
     conflicting_before: int
     conflicting_now: int
     causes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def totals(self) -> Totals:
+        """What the next run has to know."""
+        return Totals(self.records_now, self.customers_now, self.largest_now, self.conflicting_now)
 
 
 def measure(
@@ -234,21 +252,26 @@ def _refusal(broken: Sequence[_Rule], figures: Figures, as_of: dt.datetime) -> s
     )
 
 
-def elsewhere(figures: Figures, work: duckdb.DuckDBPyConnection, conflicting: int) -> Figures:
-    """The figures of all records, given those of the ones in `wanted` (source, record_id).
+def elsewhere(figures: Figures, before: Totals, work: duckdb.DuckDBPyConnection) -> Figures:
+    """The figures of all records, given those of the ones that were linked again.
 
-    Reads `links_before`; whoever is not in `wanted` has not changed, and no customer lies on both
-    sides. `conflicting` is the last run's figure of all customers.
+    Whoever was not has not changed, and no customer lies on both sides. `before` are the last run's
+    totals. Reads `wanted` (source, record_id: who was linked again, or is gone) and `links_before`.
     """
-    records, customers, largest = work.sql(
-        """
-        SELECT coalesce(sum(records), 0)::BIGINT, count(*), coalesce(max(records), 0)
-        FROM (SELECT customer_id, count(*) AS records FROM links_before GROUP BY customer_id)
-        ANTI JOIN (
-            SELECT customer_id FROM links_before SEMI JOIN wanted USING (source, record_id)
-        ) AS w USING (customer_id)
-        """
-    ).fetchall()[0]
+    records = before.records - figures.records_before
+    customers = before.customers - figures.customers_before
+    largest = before.largest
+    if figures.largest_before == largest:
+        # It is among those that were linked again; another may be as large.
+        largest = work.sql(
+            """
+            SELECT coalesce(max(records), 0)
+            FROM (SELECT customer_id, count(*) AS records FROM links_before GROUP BY customer_id)
+            ANTI JOIN (
+                SELECT customer_id FROM links_before SEMI JOIN wanted USING (source, record_id)
+            ) AS w USING (customer_id)
+            """
+        ).fetchall()[0][0]
     return replace(
         figures,
         **{
@@ -259,8 +282,8 @@ def elsewhere(figures: Figures, work: duckdb.DuckDBPyConnection, conflicting: in
         customers_now=figures.customers_now + customers,
         largest_before=max(figures.largest_before, largest),
         largest_now=max(figures.largest_now, largest),
-        conflicting_before=conflicting,
-        conflicting_now=conflicting - figures.conflicting_before + figures.conflicting_now,
+        conflicting_before=before.conflicting,
+        conflicting_now=before.conflicting - figures.conflicting_before + figures.conflicting_now,
     )
 
 
@@ -278,7 +301,7 @@ def conflicting_names(work: duckdb.DuckDBPyConnection, borne: str) -> int:
             ),
             names AS (
                 SELECT DISTINCT customer_id, first_name, first_canon, last_name,
-                    first_name[1] AS first_initial
+                    substring(first_name, 1, 1) AS first_initial
                 FROM {borne} SEMI JOIN several USING (customer_id)
             )
             SELECT count(DISTINCT a.customer_id)

@@ -34,14 +34,13 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Linked:
-    """Rows of the tables that are published together; how many of the ledger's events are new."""
+    """Rows of the tables that are published together; of the ledger, those that are to be added."""
 
     links: pa.Table
-    ledger: pa.Table
+    events: pa.Table
     review_queue: pa.Table
     links_strict: pa.Table
     former_ids: pa.Table
-    new_events: int
 
 
 def link(
@@ -77,29 +76,34 @@ def link(
     households(work, settings)
     links = work.sql(
         """
-        SELECT c.source, c.record_id, c.customer_id, h.household_id, k.confidence, k.linked_by
-        FROM carried AS c
-        JOIN clusters AS k USING (source, record_id)
+        SELECT c.source, c.record_id, c.customer_id, h.household_id, c.confidence, c.linked_by
+        FROM (
+            SELECT c.source, c.record_id, c.customer_id, k.confidence, k.linked_by
+            FROM carried AS c JOIN clusters AS k USING (source, record_id)
+            UNION ALL
+            SELECT source, record_id, customer_id, confidence, linked_by FROM beside
+        ) AS c
         JOIN households AS h USING (customer_id)
         ORDER BY c.source, c.record_id
         """
     ).to_arrow_table()
-    ledger = work.sql(
-        """
-        SELECT event_id, as_of, event, customer_id, other_customer_id, records, cause FROM (
-            SELECT *, 0 AS part FROM ledger UNION ALL BY NAME SELECT *, 1 AS part FROM events
-        ) ORDER BY as_of, event_id
-        """
-    ).to_arrow_table()
-    new_events = int(work.sql("SELECT count(*) FROM events").fetchall()[0][0])
     return Linked(
         links,
-        ledger,
+        work.sql("FROM events").to_arrow_table(),
         _review_queue(work, clusters, settings),
         strict_links(work, settings, version),
         work.sql("SELECT * FROM former_ids ORDER BY ALL").to_arrow_table(),
-        new_events,
     )
+
+
+def whole_ledger(work: duckdb.DuckDBPyConnection) -> pa.Table:
+    """The ledger with what `link` has added to it."""
+    return work.sql(
+        """
+        SELECT event_id, as_of, event, customer_id, other_customer_id, records, cause
+        FROM (FROM ledger UNION ALL BY NAME FROM events) ORDER BY as_of, event_id
+        """
+    ).to_arrow_table()
 
 
 def remember(work: duckdb.DuckDBPyConnection) -> None:
@@ -179,23 +183,31 @@ FROM ends GROUP BY rid
 def households(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
     """Build `households` (customer_id, household_id): customers whose records live together.
 
-    Reads `pair`, `cluster_of` and `carried` (cluster, customer_id). A chain of neighbours in one
-    block of flats is not a household: groups above the size limit are cut at stricter
-    probabilities, then taken apart.
+    Reads `pair`, `cluster_of`, `carried` (cluster, customer_id), `beside` and `beside_pairs`. A
+    chain of neighbours in one block of flats is not a household: groups above the size limit are
+    cut at stricter probabilities, then taken apart.
     """
+    # A cluster is named by one of its records, so positions of records number the clusters.
+    work.execute(
+        """
+        CREATE OR REPLACE TABLE placed AS
+        FROM cluster_of
+        UNION ALL SELECT rid, min(rid) OVER (PARTITION BY customer_id) FROM beside
+        """
+    )
     rows = work.sql(
         f"""
         SELECT least(a.cluster, b.cluster) AS l, greatest(a.cluster, b.cluster) AS r,
             max(p.p_home) AS p
-        FROM pair AS p JOIN cluster_of AS a ON a.rid = p.l JOIN cluster_of AS b ON b.rid = p.r
-        WHERE p.p_home >= {settings.household_threshold} AND a.cluster <> b.cluster
+        FROM ({housed(settings)}) AS p
+        JOIN placed AS a ON a.rid = p.l JOIN placed AS b ON b.rid = p.r
+        WHERE a.cluster <> b.cluster
         GROUP BY ALL ORDER BY l, r
         """
     ).fetchnumpy()
     left, right = np.asarray(rows["l"], np.int64), np.asarray(rows["r"], np.int64)
     p = np.asarray(rows["p"], np.float64)
-    # A cluster is named by one of its records, so positions of records number the clusters.
-    size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
+    size = int(work.sql("SELECT count(*) FROM placed").fetchall()[0][0])
     labels = components(left, right, size)
     for least in (0.8, 0.9, 0.95, 0.99, 0.999, 2.0):
         large = np.bincount(labels, minlength=1)[labels] > settings.max_household_size
@@ -210,7 +222,11 @@ def households(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> N
         CREATE OR REPLACE TABLE households AS
         SELECT customer_id,
             'h_' || (min(customer_id) OVER (PARTITION BY label))[3:] AS household_id
-        FROM (SELECT DISTINCT cluster, customer_id FROM carried)
+        FROM (
+            SELECT DISTINCT cluster, customer_id FROM carried
+            UNION ALL
+            SELECT min(rid), customer_id FROM beside GROUP BY customer_id
+        )
         JOIN household_of USING (cluster)
         """
     )
@@ -271,34 +287,54 @@ def _review_queue(
 
 
 def strong(settings: IdentitySettings) -> str:
-    """SQL over rows of `pair`: whether the pair may link records, of a person or a household, or
-    put them to a person; the others only say something within a component."""
+    """SQL over rows of `pair`: whether the pair may make records one person, or put them to one;
+    the others only say something within a component, or of a household."""
     return f"(cause <> 'model' OR {likely(settings)})"
 
 
 def likely(settings: IdentitySettings) -> str:
     """SQL over scored pairs: probable enough to be `strong` for the probability alone."""
-    least = min(settings.match_threshold, settings.review_threshold)
-    return f"(p >= {least} OR p_home >= {settings.household_threshold})"
+    return f"p >= {min(settings.match_threshold, settings.review_threshold)}"
+
+
+def housed(settings: IdentitySettings) -> str:
+    """SELECT (l, r, p_home) of the pairs that may make a household."""
+    probable = f"p_home >= {settings.household_threshold}"
+    return f"""SELECT l, r, p_home FROM pair WHERE {probable}
+        UNION ALL SELECT l, r, p_home FROM beside_pairs WHERE {probable}"""
 
 
 def areas(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
-    """Build `area_of` (rid, area): records that may have to do with each other, by the first one.
+    """Build `area_of` (rid, area, neighbourhood), each named by one of its records.
 
-    Strong pairs connect them, or an account: which of its records are one person is told from all
-    of them. What `link` finds out within an area depends on no record outside it. Reads `members`.
+    An area are records that strong pairs connect, or an account: which of its records are one
+    person is told from all of them. Who is who within it depends on no record outside. Areas that
+    may share a household are a neighbourhood; who lives with whom depends on nothing outside of
+    that. Reads `members`, `beside` and `beside_pairs`.
     """
     size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
-    rows = work.sql(
-        f"""
+    ties = f"""
         SELECT l, r FROM pair WHERE {strong(settings)}
         UNION ALL
         SELECT min(rid) OVER (PARTITION BY account_key), rid FROM members
         WHERE account_key IS NOT NULL
         """
-    ).fetchnumpy()
-    labels = components(np.asarray(rows["l"], np.int64), np.asarray(rows["r"], np.int64), size)
-    put(work, "area_of", {"rid": np.arange(size), "area": first_nodes(labels)})
+    labels = first_nodes(_connected(work, ties, size))
+    put(work, "area_of", {"rid": np.arange(size), "area": labels})
+    work.execute("INSERT INTO area_of SELECT rid, min(rid) OVER (PARTITION BY area) FROM beside")
+    size = int(work.sql("SELECT count(*) FROM area_of").fetchall()[0][0])
+    ties = f"SELECT l, r FROM ({housed(settings)}) UNION ALL SELECT area, rid FROM area_of"
+    labels = first_nodes(_connected(work, ties, size))
+    put(work, "neighbourhood_of", {"rid": np.arange(size), "neighbourhood": labels})
+    work.execute(
+        "CREATE OR REPLACE TABLE area_of AS FROM area_of JOIN neighbourhood_of USING (rid)"
+    )
+
+
+def _connected(work: duckdb.DuckDBPyConnection, ties: str, size: int) -> Ints:
+    rows = work.sql(ties).fetchnumpy()
+    left, right = (np.asarray(column, np.int64) for column in rows.values())
+    return components(left, right, size)
 
 
 def put(work: duckdb.DuckDBPyConnection, name: str, columns: dict[str, Ints]) -> None:

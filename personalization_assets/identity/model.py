@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -56,11 +56,13 @@ class Model:
     signature: str
     notes: tuple[str, ...] = field(default=())
     frequencies: Frequencies = field(default=Frequencies())
+    written: str = field(default="", init=False, compare=False, repr=False)
+    """The JSON that it was read from, if it was: writing it again takes a while."""
 
     @cached_property
     def version(self) -> str:
         """First 12 hex digits of the sha256 of the model's JSON."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+        return hashlib.sha256((self.written or self.to_json()).encode()).hexdigest()[:12]
 
     def splink_settings(self) -> dict[str, Any]:
         """The model as Splink reads it; its charts open it too."""
@@ -151,7 +153,10 @@ class Model:
                 "records": self.records,
                 "signature": self.signature,
                 "notes": list(self.notes),
-                "frequencies": asdict(self.frequencies),
+                "frequencies": {
+                    "floor": self.frequencies.floor,
+                    "values": self.frequencies.values,
+                },
             },
             sort_keys=True,
         )
@@ -161,7 +166,7 @@ class Model:
         """The model that `to_json` wrote."""
         raw = json.loads(text)
         house = raw["household"]
-        return cls(
+        model = cls(
             comparisons=ComparisonSet.model_validate(raw["comparisons"]),
             share=raw["share"],
             m=_numbered(raw["m"]),
@@ -174,6 +179,8 @@ class Model:
             notes=tuple(raw["notes"]),
             frequencies=Frequencies(**raw.get("frequencies", {})),
         )
+        object.__setattr__(model, "written", text)
+        return model
 
 
 # Says nothing itself: its term frequency takes back what common full names were given twice.

@@ -10,7 +10,13 @@ import duckdb
 
 from personalization_assets.identity.blocking import first_names_conflict
 from personalization_assets.identity.settings import IdentitySettings
-from personalization_assets.identity.spelling import mailbox, merged, number
+from personalization_assets.identity.spelling import (
+    domain,
+    local_part,
+    mailbox,
+    merged,
+    number,
+)
 
 _NAMELESS = "first_name IS NULL AND last_name IS NULL"
 _FILLABLE = ("email", "phone", "dob", "device")
@@ -21,7 +27,7 @@ _CONTRADICTING = f"""
 CREATE OR REPLACE TABLE contradicting AS
 WITH spellings AS (
     SELECT DISTINCT account_key, first_name, last_name, first_canon,
-        first_name[1] AS first_initial
+        substring(first_name, 1, 1) AS first_initial
     FROM normal WHERE account_key IS NOT NULL AND first_name IS NOT NULL
 )
 SELECT DISTINCT a.account_key
@@ -211,12 +217,12 @@ _HANDLES = f"""
 -- What is read from a mailbox is read once from each.
 CREATE OR REPLACE TABLE mailboxes AS
 WITH parts AS (
-    SELECT email, nullif(split_part(email, '@', 1), '') AS email_local,
-        nullif(split_part(email, '@', 2), '') AS email_domain
+    SELECT email, nullif({local_part("email")}, '') AS email_local,
+        nullif({domain("email")}, '') AS email_domain
     FROM (SELECT DISTINCT email FROM base WHERE email IS NOT NULL)
 )
-SELECT *, {merged("email_local")} AS email_plain, email_local[1:6] AS email_start,
-    regexp_replace(email_local, '[^0-9]', '', 'g') AS email_digits
+SELECT *, {merged("email_local")} AS email_plain, substring(email_local, 1, 6) AS email_start,
+    regexp_replace(email_local, '[^0-9]+', '', 'g') AS email_digits
 FROM parts;
 
 -- Local parts that restate nobody's name, used under one last name only.
@@ -232,15 +238,17 @@ HAVING count(DISTINCT b.last_name) = 1 AND NOT bool_or(coalesce(
     OR (length(b.first_canon) > 2 AND contains(m.email_plain, b.first_canon)), false))
 """
 
+# substring costs half of what slices do.
 NAMES_TOGETHER = """
     first_name || ' ' || last_name AS full_name,
-    first_name[1] AS first_initial,
-    last_name[1:3] AS last_start,
+    substring(first_name, 1, 1) AS first_initial,
+    substring(last_name, 1, 3) AS last_start,
     CASE WHEN first_canon IS NOT NULL AND last_name IS NOT NULL
         THEN least(first_canon, last_name) || ' ' || greatest(first_canon, last_name)
     END AS names,
     CASE WHEN length(first_name) > 2 AND length(last_name) > 2
-        THEN least(first_name[1:3], last_name[1:3]) || greatest(first_name[1:3], last_name[1:3])
+        THEN least(substring(first_name, 1, 3), substring(last_name, 1, 3))
+            || greatest(substring(first_name, 1, 3), substring(last_name, 1, 3))
     END AS name_starts"""
 """SQL: what blocking and comparing read of a node's names, from its columns."""
 
@@ -284,13 +292,13 @@ def _junk_sql(settings: IdentitySettings, dates: str) -> str:
             AND records > {settings.mass_date_factor} * (SELECT median(records) FROM dates)
         UNION ALL
         SELECT 'email', email, count(*), 'role' FROM normal
-        WHERE split_part(email, '@', 1) IN (SELECT name FROM role_mailboxes) GROUP BY email
+        WHERE {local_part("email")} IN (SELECT name FROM role_mailboxes) GROUP BY email
         UNION ALL
         SELECT kind, CASE kind
             WHEN 'email' THEN {
         mailbox("split_part(lower(trim(value)), '@', 1)", "split_part(lower(trim(value)), '@', 2)")
     }
-            WHEN 'phone' THEN {number("regexp_replace(value, '[^0-9]', '', 'g')")}
+            WHEN 'phone' THEN {number("regexp_replace(value, '[^0-9]+', '', 'g')")}
             ELSE trim(value) END, 0, 'blocklist'
         FROM blocklist
     )

@@ -105,7 +105,7 @@ SELECT email, {mailbox("local", "domain")} AS mailbox FROM parts
 """
 
 _EXTRA = {
-    "identifier": lambda c: f"nullif(upper(regexp_replace({c}, '[^\\p{{L}}0-9]', '', 'g')), '')",
+    "identifier": lambda c: f"nullif(upper(regexp_replace({c}, '[^\\p{{L}}0-9]+', '', 'g')), '')",
     "text": lambda c: f"nullif(trim(regexp_replace({folded(c)}, '{NO_LETTERS}', ' ', 'g')), '')",
     "exact": lambda c: f"nullif(lower(trim({c})), '')",
 }
@@ -120,7 +120,7 @@ WITH cleaned AS (
     SELECT
         r.*,
         r.rowid AS place,
-        regexp_replace(r.phone, '[^0-9]', '', 'g') AS digits
+        regexp_replace(r.phone, '[^0-9]+', '', 'g') AS digits
     FROM records AS r
 )
 SELECT
@@ -139,7 +139,7 @@ SELECT
     strftime(r.birth_date, '%Y-%m-%d') AS dob,
     s.way AS street,
     s.house_no,
-    nullif(upper(regexp_replace(r.postcode, '[^\\p{{L}}0-9]', '', 'g')), '') AS postcode,
+    nullif(upper(regexp_replace(r.postcode, '[^\\p{{L}}0-9]+', '', 'g')), '') AS postcode,
     c.town AS city,
     nullif(trim(r.device_id), '') AS device{added}
 FROM cleaned AS r

@@ -49,7 +49,7 @@ def owners(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
                 CASE WHEN {_OWN_NAME} THEN {RESTATED} ELSE {USED} END AS p
             FROM (
                 SELECT h.bare, n.*,
-                    regexp_replace({merged("n.email_local")}, '[^a-z]', '', 'g') AS email_name
+                    regexp_replace({merged("n.email_local")}, '[^a-z]+', '', 'g') AS email_name
                 FROM held AS h JOIN nodes AS n ON n.email = h.email
             ) AS n
             UNION ALL

@@ -10,6 +10,8 @@ import duckdb
 
 from personalization_assets.sql_text import quoted_name
 
+_BESIDE_COLUMNS = """rid BIGINT, source VARCHAR, record_id VARCHAR, customer_id VARCHAR,
+    confidence DOUBLE, linked_by VARCHAR, area BIGINT"""
 DECISION_COLUMNS = "source_l, record_id_l, source_r, record_id_r, verdict"
 
 
@@ -20,7 +22,9 @@ def workspace(
     """A connection that holds the given Arrow tables by name, threads and memory as `like` has.
 
     Tables `decisions` (see `standing_decisions`) and `blocklist` (kind, value) are there even if
-    none are given.
+    none are given; and `beside` and `beside_pairs` (l, r, p_home), empty: in a run that looks at
+    changes only, these are records that are not linked again but may live with one that is, and the
+    pairs with them. Their `rid`s come after those of all others.
     """
     work = duckdb.connect()
     try:
@@ -35,6 +39,8 @@ def workspace(
         columns = DECISION_COLUMNS.replace(",", " VARCHAR,") + " VARCHAR"
         work.execute(f"CREATE TABLE decisions ({columns})")
         work.execute("CREATE TABLE blocklist (kind VARCHAR, value VARCHAR)")
+        work.execute(f"CREATE TABLE beside ({_BESIDE_COLUMNS})")
+        work.execute("CREATE TABLE beside_pairs (l BIGINT, r BIGINT, p_home DOUBLE)")
         for name, table in tables.items():
             work.register("incoming", table)
             work.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")

@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from personalization_assets.identity.comparison import load_comparisons
 from personalization_assets.identity.descriptions import COLUMNS
-from personalization_assets.identity.gate import measure
+from personalization_assets.identity.gate import Totals, measure
 from personalization_assets.identity.incremental.changed import find_changed
 from personalization_assets.identity.incremental.relinking import Relinked, relink
-from personalization_assets.identity.linking import areas, link
+from personalization_assets.identity.linking import areas, link, whole_ledger
 from personalization_assets.identity.matching import match_pairs, matches_table
 from personalization_assets.identity.model import Model
 from personalization_assets.identity.normalise import prepare
@@ -141,7 +141,7 @@ class Night:
     """What one run publishes."""
 
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
-    conflicting: int = 0
+    totals: Totals = field(default_factory=Totals)
 
     @classmethod
     def none(cls) -> "Night":
@@ -182,23 +182,24 @@ def in_full(
         matches = matches_table(work, model.version)
         home = model.household.share if model.household else None
         linked = link(work, model.share, home, settings, as_of, model.version)
-        conflicting = measure(work).conflicting_now
+        totals = measure(work).totals
+        ledger = whole_ledger(work)
         areas(work, settings)
         descriptions = work.sql(
-            f"SELECT {', '.join(f'd.{c}' for c in COLUMNS)}, a.area FROM descriptions AS d"
-            " JOIN area_of AS a ON a.rid = d.number"
+            f"SELECT {', '.join(f'd.{c}' for c in COLUMNS)}, a.area, a.neighbourhood"
+            " FROM descriptions AS d JOIN area_of AS a ON a.rid = d.number"
         ).to_arrow_table()
     return Night(
         {
             "matches": pl.DataFrame(matches),
             "descriptions": pl.DataFrame(descriptions),
             "links": pl.DataFrame(linked.links),
-            "ledger": pl.DataFrame(linked.ledger),
+            "ledger": pl.DataFrame(ledger),
             "review_queue": pl.DataFrame(linked.review_queue),
             "links_strict": pl.DataFrame(linked.links_strict),
             "former_ids": pl.DataFrame(linked.former_ids),
         },
-        conflicting,
+        totals,
     )
 
 
@@ -225,9 +226,9 @@ def in_part(
     }
     with workspace(tables) as work:
         find_changed(work)
-        found = relink(work, model, settings, as_of, before.conflicting)
+        found = relink(work, model, settings, as_of, before.totals)
     after = {t: _put(before.tables[t], getattr(found, t), KEYS[t]) for t in KEYS}
-    return Night(after, found.figures.conflicting_now), found
+    return Night(after, found.figures.totals), found
 
 
 def _put(table: pl.DataFrame, change: Change, key: list[str]) -> pl.DataFrame:
@@ -247,13 +248,11 @@ def in_order(night: Night) -> dict[str, pl.DataFrame]:
     ordered = {}
     for name, table in night.tables.items():
         if name == "descriptions":
-            area = pl.col("area").replace_strict(known, return_dtype=pl.String)
+            record = pl.concat_str("source", "record_id", separator="/")
             table = table.with_columns(
-                area.min().over("area"),
                 pl.col("lead", "node").replace_strict(known, return_dtype=pl.String),
+                *(record.min().over(c).alias(c) for c in ("area", "neighbourhood")),
             ).drop("number")
-            area_name = pl.concat_str("source", "record_id", separator="/").min().over("area")
-            table = table.with_columns(area=area_name)
         ordered[name] = table.sort(pl.all())
     return ordered
 

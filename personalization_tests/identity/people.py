@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from personalization_assets.identity.comparison import load_comparisons
 from personalization_assets.identity.gate import Figures, measure
-from personalization_assets.identity.linking import Linked, link
+from personalization_assets.identity.linking import Linked, link, whole_ledger
 from personalization_assets.identity.matching import match_pairs, matches_table
 from personalization_assets.identity.model import Model
 from personalization_assets.identity.normalise import prepare
@@ -184,12 +184,12 @@ def resolve(
             model.version,
             before is not None and before.model.version != model.version,
         )
-        figures = measure(work)
+        figures, ledger = measure(work), whole_ledger(work)
     return Result(
         model,
         pl.DataFrame(matches),
         pl.DataFrame(linked.links),
-        pl.DataFrame(linked.ledger),
+        pl.DataFrame(ledger),
         pl.DataFrame(linked.review_queue),
         pl.DataFrame(linked.links_strict),
         pl.DataFrame(linked.former_ids),

@@ -1,6 +1,5 @@
 """Correlation clustering and its guards on hand-made evidence."""
 
-import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -17,6 +16,7 @@ from personalization_assets.identity.clustering import (
 from personalization_assets.identity.evaluation import evaluate
 from personalization_assets.identity.linking import households
 from personalization_assets.identity.settings import IdentitySettings
+from personalization_assets.identity.workspace import workspace
 
 
 def clusters(
@@ -115,7 +115,7 @@ def test_no_household_is_larger_than_the_limit(seed: int) -> None:
     draw = np.random.default_rng(seed)
     settings = IdentitySettings(max_household_size=4)
     size = 40
-    with duckdb.connect() as work:
+    with workspace({}) as work:
         ends = [sorted(draw.choice(size, 2, replace=False).tolist()) for _ in range(50)]
         pairs = {(a, b): float(draw.choice([0.7, 0.85, 0.97, 0.9999])) for a, b in ends}
         rows = pl.DataFrame(

@@ -64,7 +64,7 @@ def die_at(step, times):
         warehouse.stage = before(warehouse.stage)
         return
     if step == "write":  # whole, or what has changed of it
-        warehouse.swap, warehouse.amend = before(warehouse.swap), before(warehouse.amend)
+        warehouse.swap, warehouse.put_in = before(warehouse.swap), before(warehouse.put_in)
         return
     @contextmanager
     def transaction(con):

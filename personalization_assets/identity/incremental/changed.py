@@ -29,6 +29,7 @@ from personalization_assets.identity.normalise import (
     spell,
 )
 from personalization_assets.identity.settings import IdentitySettings
+from personalization_assets.identity.spelling import local_part
 from personalization_assets.identity.workspace import workspace
 
 _OF_RECORD = ("number", "source", "record_id", "digest", *SPELLED, "more", "lead", "decided")
@@ -65,10 +66,12 @@ def find_changed(work: duckdb.DuckDBPyConnection) -> int:
 def describe_changed(
     work: duckdb.DuckDBPyConnection, model: Model, settings: IdentitySettings
 ) -> None:
-    """Build `described`: rows of `descriptions` for all records that may be described otherwise.
+    """Build `described`: rows of `descriptions` for all records that may be described otherwise,
+    with the `area` and `neighbourhood` that they had, null for new ones.
 
     Reads `changed`. Also leaves `superseded` (number): records whose row of before no longer
-    counts, gone ones among them; and the view `descriptions_now`, with `area`, null where new.
+    counts, gone ones among them; and the view `descriptions_now`, `anew` where it is of
+    `described`.
     """
     more = more_columns(model.comparisons.extras, settings)
     _spell_fresh(work, model, settings, more)
@@ -76,13 +79,13 @@ def describe_changed(
     _find_handles_of_fresh(work)
     _find_affected(work)
     _describe_affected(work, more)
-    rows = ", ".join(COLUMNS)
+    rows = ", ".join((*COLUMNS, "area", "neighbourhood"))
     work.execute(
         f"""
         CREATE OR REPLACE TABLE superseded AS FROM replaced UNION FROM affected;
         CREATE OR REPLACE VIEW descriptions_now AS
-        SELECT {rows}, area FROM descriptions_before ANTI JOIN superseded USING (number)
-        UNION ALL SELECT {rows}, NULL::BIGINT FROM described
+        SELECT {rows}, false AS anew FROM descriptions_before ANTI JOIN superseded USING (number)
+        UNION ALL SELECT {rows}, true FROM described
         """
     )
 
@@ -196,18 +199,18 @@ def _find_handles_of_fresh(work: duckdb.DuckDBPyConnection) -> None:
     Adds to `affected` who holds one that became a handle, or is no longer.
     """
     work.execute(
-        """
+        f"""
         CREATE OR REPLACE TABLE locals AS
-        SELECT DISTINCT split_part(email, '@', 1) AS email_local FROM (
+        SELECT DISTINCT {local_part("email")} AS email_local FROM (
             SELECT email FROM descriptions_before SEMI JOIN replaced USING (number)
             UNION ALL SELECT email FROM descriptions_before SEMI JOIN affected USING (number)
             UNION ALL SELECT email FROM fresh
         ) WHERE email IS NOT NULL;
         CREATE OR REPLACE TABLE users AS
-        SELECT s.number, s.lead, s.email, split_part(s.email, '@', 1) AS email_local,
+        SELECT s.number, s.lead, s.email, {local_part("s.email")} AS email_local,
             s.first_name, s.last_name, s.first_canon
         FROM spelled_now AS s
-        SEMI JOIN locals ON locals.email_local = split_part(s.email, '@', 1)
+        SEMI JOIN locals ON locals.email_local = {local_part("s.email")}
         ANTI JOIN (SELECT value FROM junk WHERE kind = 'email') AS j ON j.value = s.email;
         CREATE OR REPLACE TABLE base AS
         SELECT email, first_name, last_name, first_canon FROM users WHERE lead = number
@@ -281,11 +284,11 @@ def _describe_affected(work: duckdb.DuckDBPyConnection, more: Sequence[str]) -> 
         "junk": work.sql("FROM junk").to_arrow_table(),
         # Of local parts that nothing has happened to, the rows of before know.
         "handles": work.sql(
-            """
+            f"""
             SELECT email_local FROM handles
-            UNION SELECT split_part(email, '@', 1) FROM descriptions_before AS b
+            UNION SELECT {local_part("email")} FROM descriptions_before AS b
             SEMI JOIN affected USING (number)
-            ANTI JOIN locals ON locals.email_local = split_part(b.email, '@', 1)
+            ANTI JOIN locals ON locals.email_local = {local_part("b.email")}
             WHERE b.is_handle
             """
         ).to_arrow_table(),
@@ -315,7 +318,15 @@ def _describe_affected(work: duckdb.DuckDBPyConnection, more: Sequence[str]) -> 
             JOIN positions AS n ON n.rid = d.node
             """
         ).to_arrow_table()
-    create(work, "described", described)
+    create(work, "described_alone", described)
+    work.execute(
+        """
+        CREATE OR REPLACE TABLE described AS
+        FROM described_alone
+        LEFT JOIN (SELECT number, area, neighbourhood FROM descriptions_before) USING (number);
+        DROP TABLE described_alone
+        """
+    )
 
 
 _NUMBERS = {"number": "p.number", "lead": "l.number", "node": "n.number"}

@@ -1,9 +1,10 @@
 """Link again all records that a changed pair reaches, as a full run would; leave the others.
 
-What links records, or puts them side by side for a household or a review, is a strong pair: see
-`linking.strong`. Records that strong pairs connect are an area. Whatever is found out within an
-area does not depend on any record outside it, so the areas that something has changed in are done
-again, from the scored pairs on, by the code that does all.
+What makes records one person, or puts them side by side for a review, is a strong pair: see
+`linking.strong`. Records that strong pairs connect are an area. Who is who within an area does not
+depend on any record outside it, so the areas that something has changed in are done again, from the
+scored pairs on, by the code that does all. Who lives with whom can be otherwise a little further
+off, among customers that stay who they are: see `linking.areas`.
 """
 
 import datetime as dt
@@ -12,16 +13,16 @@ from dataclasses import dataclass
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 
 from personalization_assets.identity.blocking import account_pairs
 from personalization_assets.identity.descriptions import nodes_from
-from personalization_assets.identity.gate import Figures, elsewhere, measure
+from personalization_assets.identity.gate import Figures, Totals, elsewhere, measure
 from personalization_assets.identity.incremental.baseline import digest_of
 from personalization_assets.identity.incremental.changed import describe_changed
 from personalization_assets.identity.incremental.differences import of_descriptions, of_links
 from personalization_assets.identity.incremental.neighbours import find_neighbours
-from personalization_assets.identity.linking import areas, likely, link
+from personalization_assets.identity.incremental.reach import find_touched, touched
+from personalization_assets.identity.linking import areas, link
 from personalization_assets.identity.matching import (
     complete_pairs,
     components,
@@ -29,7 +30,6 @@ from personalization_assets.identity.matching import (
     edges,
     judge,
     matches_table,
-    possible,
 )
 from personalization_assets.identity.model import Model
 from personalization_assets.identity.nodes import find_contradicting
@@ -69,11 +69,11 @@ def relink(
     model: Model,
     settings: IdentitySettings,
     as_of: dt.datetime,
-    conflicting: int,
+    before: Totals,
 ) -> Relinked:
     """Who is who, given who was who. Reads `changed`, see `changed.find_changed`.
 
-    `conflicting` is the last run's number of customers with conflicting first names.
+    `before` are the last run's totals.
 
     Raises:
         TooMuchError: only a full run can tell.
@@ -83,8 +83,8 @@ def relink(
     find_neighbours(work, model.comparisons, settings, more)
     _score_pairs(work, model, settings, more)
     _find_owners(work, settings, more)
-    _find_touched(work, settings)
-    with workspace(_touched(work), work) as part:
+    find_touched(work, settings)
+    with workspace(touched(work), work) as part:
         _load(part, more)
         _judge_all(part, model, settings)
         stayed = "(FROM pair ANTI JOIN stayed USING (l, r))"
@@ -101,7 +101,7 @@ def relink(
             ).to_arrow_table(),
             matches_table(part, model.version, stayed),
         )
-        _keep_touched(part)
+        _keep_touched(part, settings)
         linked = link(
             part,
             model.share,
@@ -110,16 +110,16 @@ def relink(
             as_of,
             model.version,
         )
-        figures = elsewhere(measure(part, "described", "names_before"), work, conflicting)
+        figures = elsewhere(measure(part, "described", "names_before"), before, work)
         areas(part, settings)
         changed, relinked = part.sql(
             "SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM numbered)"
         ).fetchall()[0]
         part.register("now", linked.links)
-        moved = (digest_of(part, "links_before"), digest_of(part, "now"))
+        moved = (digest_of(part, "links_around"), digest_of(part, "now"))
         return Relinked(
             matches,
-            of_descriptions(part),
+            of_descriptions(part, work),
             **of_links(part, linked),
             figures=figures,
             changed=changed,
@@ -137,45 +137,36 @@ def _score_pairs(
     """Build `scored`: l, r (numbers in the order of the records), weight, p, p_home, and `told`:
     whether the pair is kept for what it is, however probable (a mere name, or a veto)."""
     ends = "(SELECT a AS number FROM pairs UNION SELECT b FROM pairs)"
-    nodes = nodes_from(f"(FROM descriptions_now SEMI JOIN {ends} USING (number))", more)
-    work.execute(
-        f"""
-        CREATE OR REPLACE TABLE compared_nodes AS
-        SELECT row_number() OVER (ORDER BY source, record_id) - 1 AS rid, n.* FROM ({nodes}) AS n
-        """
-    )
     tables = {
-        "nodes": work.sql(
-            "SELECT rid AS unique_id, * EXCLUDE (rid, unique_id) FROM compared_nodes"
+        "compared_rows": work.sql(
+            f"FROM descriptions_now SEMI JOIN {ends} USING (number)"
         ).to_arrow_table(),
-        "pairs": work.sql(
-            """
-            SELECT least(a.rid, b.rid) AS l, greatest(a.rid, b.rid) AS r FROM pairs AS p
-            JOIN compared_nodes AS a ON a.unique_id = p.a
-            JOIN compared_nodes AS b ON b.unique_id = p.b
-            """
-        ).to_arrow_table(),
+        "pairs_found": work.sql("FROM pairs").to_arrow_table(),
     }
     with workspace(tables, work) as part:
+        part.execute(
+            f"""
+            CREATE OR REPLACE TABLE nodes AS {nodes_from("compared_rows", more)};
+            CREATE OR REPLACE TABLE pairs AS
+            SELECT CASE WHEN ordered THEN a ELSE b END AS l, CASE WHEN ordered THEN b ELSE a END
+                AS r
+            FROM (
+                SELECT p.a, p.b, (a.source, a.record_id) < (b.source, b.record_id) AS ordered
+                FROM pairs_found AS p
+                JOIN nodes AS a ON a.unique_id = p.a JOIN nodes AS b ON b.unique_id = p.b
+            )
+            """
+        )
         score(part, model, "pairs", "scored")
         vetoed_pairs(part, settings, "scored", "vetoed")
         scored = part.sql(
             """
-            SELECT s.l, s.r, weight, p, p_home, v.l IS NOT NULL AS vetoed
+            SELECT s.l, s.r, weight, p, p_home, a.is_faint OR b.is_faint OR v.l IS NOT NULL AS told
             FROM scored AS s LEFT JOIN vetoed AS v ON v.l = s.l AND v.r = s.r
+            JOIN nodes AS a ON a.unique_id = s.l JOIN nodes AS b ON b.unique_id = s.r
             """
         ).to_arrow_table()
-    create(work, "incoming_scores", scored)
-    work.execute(
-        """
-        CREATE OR REPLACE TABLE scored AS
-        SELECT a.unique_id AS l, b.unique_id AS r, weight, p, p_home,
-            a.is_faint OR b.is_faint OR s.vetoed AS told
-        FROM incoming_scores AS s
-        JOIN compared_nodes AS a ON a.rid = s.l JOIN compared_nodes AS b ON b.rid = s.r;
-        DROP TABLE incoming_scores; DROP TABLE compared_nodes
-        """
-    )
+    create(work, "scored", scored)
 
 
 def _find_owners(
@@ -198,83 +189,6 @@ def _find_owners(
     owners(work, settings)
 
 
-def _find_touched(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
-    """Build `touched` (number): all records of the areas that changed pairs reach; `wanted`: these
-    and the gone, with `ends`: whether their pairs of before no longer count; and `old`, the pairs
-    of before that lie among them or no longer count, as numbers."""
-    work.execute(
-        f"""
-        CREATE OR REPLACE TABLE reached AS
-        WITH strong AS (
-            SELECT l, r FROM scored WHERE {likely(settings)} OR (told AND {possible(settings)})
-            UNION ALL SELECT bare, owner FROM owners
-        )
-        SELECT l AS number FROM strong UNION SELECT r FROM strong UNION FROM dirty
-        UNION FROM superseded;
-        CREATE OR REPLACE TABLE touched AS
-        SELECT number FROM described
-        UNION SELECT number FROM descriptions_now SEMI JOIN (
-            SELECT area FROM descriptions_before SEMI JOIN reached USING (number)
-        ) AS a USING (area);
-        CREATE OR REPLACE TABLE outer_ends AS
-        WITH kept AS (
-            FROM scored WHERE {possible(settings)}
-        )
-        SELECT l AS number FROM kept UNION SELECT r FROM kept;
-        CREATE OR REPLACE TABLE wanted AS
-        SELECT d.number, d.source, d.record_id, e.number IS NOT NULL AS ends
-        FROM (SELECT number, source, record_id FROM descriptions_now) AS d
-        SEMI JOIN touched AS t ON t.number = d.number
-        LEFT JOIN (FROM superseded UNION FROM dirty) AS e ON e.number = d.number
-        UNION ALL SELECT number, source, record_id, true FROM changed WHERE gone;
-        CREATE OR REPLACE TABLE old AS
-        SELECT m.*, a.number AS l, b.number AS r,
-            coalesce(a.ends, false) OR coalesce(b.ends, false) AS dropped
-        FROM matches_before AS m
-        LEFT JOIN wanted AS a ON a.source = m.source_l AND a.record_id = m.record_id_l
-        LEFT JOIN wanted AS b ON b.source = m.source_r AND b.record_id = m.record_id_r
-        WHERE (a.number IS NOT NULL AND b.number IS NOT NULL) OR a.ends OR b.ends
-        """
-    )
-
-
-def _touched(work: duckdb.DuckDBPyConnection) -> dict[str, pa.Table]:
-    """What is needed to do the touched areas again, and the outer ends of their weak pairs."""
-    queries = {
-        "described": """
-            SELECT d.*, t.number IS NOT NULL AS inside, b.area AS area_before,
-                n.number IS NOT NULL AS anew
-            FROM (
-                SELECT number FROM touched UNION FROM outer_ends
-            ) AS v
-            JOIN descriptions_now AS d ON d.number = v.number
-            LEFT JOIN touched AS t ON t.number = v.number
-            LEFT JOIN descriptions_before AS b ON b.number = v.number
-            LEFT JOIN described AS n ON n.number = v.number
-        """,
-        "old": "FROM old",
-        "scores": "FROM scored",
-        "owned": "FROM owners",
-        "changed": "FROM changed",
-        "superseded": """
-            SELECT number, source, record_id FROM descriptions_before
-            SEMI JOIN superseded USING (number)
-        """,
-        "decisions": "FROM decisions",
-        "former": "FROM former_before SEMI JOIN wanted USING (source, record_id)",
-        "ledger": "FROM ledger_before",
-        "spelled_before": "SELECT source, record_id, first_name, first_canon, last_name"
-        " FROM descriptions_before SEMI JOIN wanted USING (number)",
-        "links_before": "FROM links_before SEMI JOIN wanted USING (source, record_id)",
-        "strict_before": "FROM strict_before SEMI JOIN wanted USING (source, record_id)",
-        "review_before": """
-            FROM review_before AS q SEMI JOIN wanted AS w
-                ON w.source = q.source_l AND w.record_id = q.record_id_l
-        """,
-    }
-    return {name: work.sql(query).to_arrow_table() for name, query in queries.items()}
-
-
 def _load(part: duckdb.DuckDBPyConnection, more: Sequence[str]) -> None:
     """Build what `matching` reads, numbered by the order of the records.
 
@@ -282,6 +196,9 @@ def _load(part: duckdb.DuckDBPyConnection, more: Sequence[str]) -> None:
     """
     part.execute(
         f"""
+        CREATE OR REPLACE TABLE described AS
+        SELECT *, true AS inside FROM described
+        UNION ALL BY NAME SELECT *, false AS inside FROM ends;
         CREATE OR REPLACE TABLE positions AS
         SELECT row_number() OVER (ORDER BY source, record_id) - 1 AS rid, number, source,
             record_id, inside
@@ -309,10 +226,10 @@ def _load(part: duckdb.DuckDBPyConnection, more: Sequence[str]) -> None:
         JOIN positions AS a ON a.number = o.bare JOIN positions AS b ON b.number = o.owner;
         CREATE OR REPLACE VIEW normal AS FROM described WHERE inside;
         CREATE OR REPLACE TABLE previous AS
-        SELECT source, record_id, customer_id, linked_by FROM links_before;
+        SELECT source, record_id, customer_id, linked_by FROM links_around WHERE inside;
         CREATE OR REPLACE VIEW names_before AS
         SELECT l.customer_id, d.first_name, d.first_canon, d.last_name
-        FROM links_before AS l JOIN spelled_before AS d USING (source, record_id)
+        FROM previous AS l JOIN spelled_before AS d USING (source, record_id)
         """
     )
     find_contradicting(part)
@@ -358,10 +275,13 @@ def _judge_all(part: duckdb.DuckDBPyConnection, model: Model, settings: Identity
     complete_pairs(part, model, settings, labels)
 
 
-def _keep_touched(part: duckdb.DuckDBPyConnection) -> None:
-    """Leave of `numbered`, `pair` and `members` what is touched, numbered without gaps."""
+def _keep_touched(part: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
+    """Leave of `numbered`, `pair` and `members` what is touched, numbered without gaps.
+
+    Leaves `beside` and `beside_pairs`, see `workspace`, of what is nearby.
+    """
     part.execute(
-        """
+        f"""
         CREATE OR REPLACE TABLE inner_positions AS
         SELECT row_number() OVER (ORDER BY rid) - 1 AS place, rid, number, source, record_id
         FROM positions WHERE inside;
@@ -370,6 +290,20 @@ def _keep_touched(part: duckdb.DuckDBPyConnection) -> None:
         CREATE OR REPLACE TABLE members AS
         SELECT i.place AS rid, m.account_key FROM members AS m
         JOIN inner_positions AS i ON i.rid = m.rid;
+        CREATE OR REPLACE TABLE beside AS
+        SELECT (SELECT count(*) FROM numbered) + row_number() OVER (ORDER BY number) - 1 AS rid, *
+        FROM links_around WHERE NOT inside;
+        CREATE OR REPLACE TABLE places AS
+        SELECT number, place FROM inner_positions UNION ALL SELECT number, rid FROM beside;
+        CREATE OR REPLACE TABLE beside_pairs AS
+        SELECT a.place AS l, b.place AS r, p_home FROM (
+            FROM old_homes
+            UNION ALL
+            SELECT a.number, b.number, p_home FROM pair
+            JOIN positions AS a ON a.rid = pair.l JOIN positions AS b ON b.rid = pair.r
+            WHERE p_home >= {settings.household_threshold} AND NOT (a.inside AND b.inside)
+        ) AS p
+        JOIN places AS a ON a.number = p.l JOIN places AS b ON b.number = p.r;
         CREATE OR REPLACE TABLE pair AS
         SELECT a.place AS l, b.place AS r, p.* EXCLUDE (l, r) FROM pair AS p
         JOIN inner_positions AS a ON a.rid = p.l JOIN inner_positions AS b ON b.rid = p.r
