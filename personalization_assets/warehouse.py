@@ -37,8 +37,7 @@ class FileQuery(Query):
 
 @dataclass(frozen=True)
 class Change:
-    """How a published table is to differ: rows to take out, named by columns of the key or all of
-    it, and rows to put in."""
+    """How a published table is to differ: keys of rows to take out, and rows to put in."""
 
     gone: "arrow.Table"
     fresh: "arrow.Table"
@@ -220,13 +219,26 @@ def swap(
             con.execute(f"COMMENT ON COLUMN {target} IS {quoted(column.description)}")
 
 
-def take_out(con: duckdb.DuckDBPyConnection, table: str, gone: "arrow.Table") -> None:
-    """Delete rows of the table, named by columns of its key; in the transaction that stages."""
+def take_out(con: duckdb.DuckDBPyConnection, table: str, gone: "arrow.Table") -> int:
+    """Delete the rows of the table that `gone` names by their key, or a row of `<table>__new` has
+    the key of, and say how many; in the transaction that stages.
+
+    Where `gone` names rows that are there, and all whose keys come again, that is as many as it
+    has: one pass over the table takes them out and finds keys that would be there twice.
+    """
     schema, name = table.split(".")
     con.register("gone_rows", gone)
-    same = " AND ".join(f'gone_rows."{c}" = "{name}"."{c}"' for c in gone.schema.names)
-    con.execute(f'DELETE FROM "{schema}"."{name}" USING gone_rows WHERE {same}')
+    keys = gone.schema.names
+    key, same = (
+        ", ".join(f'"{k}"' for k in keys),
+        " AND ".join(f'leaving."{k}" = "{name}"."{k}"' for k in keys),
+    )
+    deleted = con.execute(
+        f'DELETE FROM "{schema}"."{name}" USING (SELECT {key} FROM gone_rows'
+        f' UNION SELECT {key} FROM "{schema}"."{name}__new") AS leaving WHERE {same}'
+    ).fetchall()[0][0]
     con.unregister("gone_rows")
+    return int(deleted)
 
 
 def put_in(con: duckdb.DuckDBPyConnection, table: str) -> None:

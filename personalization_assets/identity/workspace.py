@@ -3,10 +3,11 @@
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from personalization_assets.sql_text import quoted_name
 
@@ -17,10 +18,13 @@ DECISION_COLUMNS = "source_l, record_id_l, source_r, record_id_r, verdict"
 
 @contextmanager
 def workspace(
-    tables: Mapping[str, Any], like: duckdb.DuckDBPyConnection | None = None
+    tables: Mapping[str, Any],
+    like: duckdb.DuckDBPyConnection | None = None,
+    threads: int | None = None,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that holds the given Arrow tables by name, threads and memory as `like` has.
 
+    With `threads`, it has at most so many of them.
     Tables `decisions` (see `standing_decisions`) and `blocklist` (kind, value) are there even if
     none are given; and `beside` and `beside_pairs` (l, r, p_home), empty: in a run that looks at
     changes only, these are records that are not linked again but may live with one that is, and the
@@ -35,6 +39,8 @@ def workspace(
         if like is not None:
             for name in ("threads", "memory_limit"):
                 value = like.sql(f"SELECT current_setting('{name}')").fetchall()[0][0]
+                if name == "threads" and threads:
+                    value = min(value, threads)
                 work.execute(f"SET {name} = '{value}'")
         columns = DECISION_COLUMNS.replace(",", " VARCHAR,") + " VARCHAR"
         work.execute(f"CREATE TABLE decisions ({columns})")
@@ -48,6 +54,21 @@ def workspace(
         yield work
     finally:
         work.close()
+
+
+def part_of(
+    work: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table], main: str
+) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+    """A workspace for some of the records, with no more threads than the table `main` keeps busy.
+
+    DuckDB hands out work in row groups. Threads that get none wait for it in each of the hundreds
+    of statements, and that costs.
+    """
+    return workspace(tables, work, threads=1 + tables[main].num_rows // _ROW_GROUP)
+
+
+_ROW_GROUP = 122_880
+"""Rows; see https://duckdb.org/docs/stable/guides/performance/how_to_tune_workloads."""
 
 
 @contextmanager

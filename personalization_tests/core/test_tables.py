@@ -11,7 +11,7 @@ import pytest
 from personalization_assets.settings import Settings
 from personalization_assets.sql_models import read_sql_models, sql_model_assets
 from personalization_assets.tables import Clock, Query, Run, table_asset
-from personalization_assets.warehouse import Warehouse, content_hash
+from personalization_assets.warehouse import Change, Warehouse, content_hash
 
 
 class Scores(pa.DataFrameModel):
@@ -26,6 +26,12 @@ class Scores(pa.DataFrameModel):
 
 
 GOOD = pl.DataFrame({"score": [1.0, 2.0], "person": ["a", "b"]})
+
+
+def change(gone: list[str], fresh: dict[str, float]) -> Change:
+    people = pl.DataFrame({"person": gone}, schema={"person": pl.String})
+    rows = pl.DataFrame({"person": list(fresh), "score": list(fresh.values())})
+    return Change(people.to_arrow(), rows.to_arrow())
 
 
 def run(
@@ -47,9 +53,9 @@ def stored(tmp_path: Path, sql: str) -> list[tuple[object, ...]]:
         return con.execute(sql).fetchall()
 
 
-def scores(rows: pl.DataFrame | Query | Exception) -> dg.AssetsDefinition:
+def scores(rows: pl.DataFrame | Query | Change | Exception) -> dg.AssetsDefinition:
     @table_asset(contract=Scores)
-    def build(_: Run) -> pl.DataFrame | Query:
+    def build(_: Run) -> pl.DataFrame | Query | Change:
         if isinstance(rows, Exception):
             raise rows
         return rows
@@ -76,12 +82,24 @@ def test_columns_are_matched_by_name_and_commented(tmp_path: Path) -> None:
         GOOD.with_columns(person=pl.lit("a")),
         Query("SELECT 'a' AS person, -1.0::DOUBLE AS score"),
         Query("SELECT 'a' AS person, 1.0::DOUBLE AS score FROM range(2)"),
+        change(["a"], {"a": -1.0}),
+        change(["a"], {"a": 1.0, "b": 3.0}),
+        change(["a", "c"], {"a": 3.0}),
         RuntimeError("the library gave up"),
     ],
-    ids=["range", "key", "query range", "query key", "exception"],
+    ids=[
+        "range",
+        "key",
+        "query range",
+        "query key",
+        "changed range",
+        "changed key",
+        "gone before",
+        "exception",
+    ],
 )
 def test_a_bad_build_leaves_the_old_table(
-    tmp_path: Path, bad: pl.DataFrame | Query | Exception
+    tmp_path: Path, bad: pl.DataFrame | Query | Change | Exception
 ) -> None:
     run(tmp_path, [scores(GOOD)])
     before = stored(tmp_path, "SELECT * FROM profiles.scores ORDER BY 1")
@@ -89,6 +107,19 @@ def test_a_bad_build_leaves_the_old_table(
     assert not result.success
     assert not result.get_asset_materialization_events()
     assert stored(tmp_path, "SELECT * FROM profiles.scores ORDER BY 1") == before
+    assert stored(tmp_path, "SELECT count(*) FROM duckdb_tables()") == [(1,)]
+
+
+def test_a_change_is_put_into_the_table_that_is_there(tmp_path: Path) -> None:
+    run(tmp_path, [scores(GOOD)])
+    result = run(tmp_path, [scores(change(["a"], {"a": 3.0, "c": 4.0}))])
+    assert stored(tmp_path, "SELECT person, score FROM profiles.scores ORDER BY 1") == [
+        ("a", 3.0),
+        ("b", 2.0),
+        ("c", 4.0),
+    ]
+    (event,) = result.get_asset_materialization_events()
+    assert event.materialization.metadata["dagster/row_count"].value == 3
     assert stored(tmp_path, "SELECT count(*) FROM duckdb_tables()") == [(1,)]
 
 

@@ -30,7 +30,7 @@ from personalization_assets.identity.normalise import (
 )
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.spelling import local_part
-from personalization_assets.identity.workspace import workspace
+from personalization_assets.identity.workspace import part_of
 
 _OF_RECORD = ("number", "source", "record_id", "digest", *SPELLED, "more", "lead", "decided")
 
@@ -118,7 +118,7 @@ def _spell_fresh(
         "decisions": work.sql("FROM decisions").to_arrow_table(),
     }
     usable = model.comparisons
-    with workspace(tables, work) as part:
+    with part_of(work, tables, main="records") as part:
         spell(part, settings, tuple(usable.role_mailboxes.split()), usable.extras)
         roles = part.sql("FROM role_mailboxes").to_arrow_table()
         fold(part, more)
@@ -293,7 +293,7 @@ def _describe_affected(work: duckdb.DuckDBPyConnection, more: Sequence[str]) -> 
             """
         ).to_arrow_table(),
     }
-    with workspace(tables, work) as part:
+    with part_of(work, tables, main="spelled") as part:
         part.execute(DECIDED)
         part.execute(
             f"""

@@ -38,7 +38,7 @@ from personalization_assets.identity.owners import owners
 from personalization_assets.identity.scoring import score
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.vetoes import vetoed_pairs
-from personalization_assets.identity.workspace import workspace
+from personalization_assets.identity.workspace import part_of
 from personalization_assets.warehouse import Change
 
 
@@ -84,7 +84,7 @@ def relink(
     _score_pairs(work, model, settings, more)
     _find_owners(work, settings, more)
     find_touched(work, settings)
-    with workspace(touched(work), work) as part:
+    with part_of(work, touched(work), main="described") as part:
         _load(part, more)
         _judge_all(part, model, settings)
         stayed = "(FROM pair ANTI JOIN stayed USING (l, r))"
@@ -143,7 +143,7 @@ def _score_pairs(
         ).to_arrow_table(),
         "pairs_found": work.sql("FROM pairs").to_arrow_table(),
     }
-    with workspace(tables, work) as part:
+    with part_of(work, tables, main="pairs_found") as part:
         part.execute(
             f"""
             CREATE OR REPLACE TABLE nodes AS {nodes_from("compared_rows", more)};
