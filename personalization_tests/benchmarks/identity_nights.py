@@ -84,10 +84,12 @@ def night(path: Path, day: int, incremental: bool) -> Callable[[], str]:
 
     links = next(a for a in ASSETS if dg.AssetKey(["identity", "links"]) in a.keys)
     settings = Settings(data_dir=path.parent, identity=IdentitySettings(incremental=incremental))
+    instance = dg.DagsterInstance.ephemeral()  # in a shop it is there before the run
 
     def work() -> str:
         result = dg.materialize(
             [links],
+            instance=instance,
             resources={
                 "warehouse": Warehouse(database=str(path), connection_config={"threads": THREADS}),
                 "settings": settings,
