@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from personalization_assets.identity.bonds import bonds
 from personalization_assets.identity.clustering import (
     ACCOUNT,
     DECISION,
@@ -61,15 +62,14 @@ def link(
     size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
     clusters = cluster_pairs(work, size, share, home_share, settings)
     put(work, "cluster_of", {"rid": np.arange(size), "cluster": clusters.labels})
-    work.execute(BONDS)
+    bonds(work, clusters.labels)
     work.execute(
         """
         CREATE OR REPLACE TABLE clusters AS
-        SELECT n.source, n.record_id, c.cluster, coalesce(b.linked_by, 'alone') AS linked_by,
-            coalesce(b.confidence, 1.0) AS confidence
+        SELECT n.source, n.record_id, c.cluster, b.linked_by, b.confidence
         FROM numbered AS n
         JOIN cluster_of AS c ON c.rid = n.rid
-        LEFT JOIN bonds AS b ON b.rid = n.rid
+        JOIN bonds AS b ON b.rid = n.rid
         """
     )
     carry_over(work, as_of, new_model)
@@ -157,27 +157,6 @@ def cluster_pairs(
     ).fetchall()
     clusters.labels = give_to_owners(clusters.labels, owned, settings.match_threshold)
     return clusters
-
-
-# What ties a record to its customer: its strongest pair with another record of the customer.
-BONDS = """
-CREATE OR REPLACE TABLE bonds AS
-WITH inside AS (
-    SELECT p.l, p.r, p.p, split_part(p.cause, '_', 1) AS cause,
-        CASE split_part(p.cause, '_', 1) WHEN 'decision' THEN 0 WHEN 'exact' THEN 1
-            WHEN 'account' THEN 2 WHEN 'model' THEN 3 WHEN 'owner' THEN 4 ELSE 5 END AS rank
-    FROM pair AS p
-    JOIN cluster_of AS a ON a.rid = p.l
-    JOIN cluster_of AS b ON b.rid = p.r AND b.cluster = a.cluster
-    WHERE NOT (p.cause = 'decision' AND p.p < 0.5)
-),
-ends AS (
-    SELECT l AS rid, p, cause, rank FROM inside UNION ALL SELECT r, p, cause, rank FROM inside
-)
-SELECT rid, arg_min(cause, rank) AS linked_by,
-    CASE WHEN min(rank) < 3 THEN 1.0 ELSE max(p) END AS confidence
-FROM ends GROUP BY rid
-"""
 
 
 def households(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:

@@ -48,7 +48,7 @@ def match_pairs(
     decided_pairs(work)
     owners(work, settings)
     score(work, model, "pairs", "scored")
-    judge(work, settings, "pairs", "judged", blocked=True)
+    judge(work, settings, "judged", blocked=True)
     size = int(work.sql("SELECT count(*) FROM numbered").fetchall()[0][0])
     complete_pairs(work, model, settings, components(*edges(work, settings), size))
 
@@ -62,43 +62,38 @@ def complete_pairs(
     """Build `pair` from `judged`, all other pairs inside the components, `members` and `owners`."""
     _missing_pairs(work, labels, settings)
     score(work, model, "missing", "scored")
-    judge(work, settings, "missing", "judged_missing", blocked=False)
+    judge(work, settings, "judged_missing", blocked=False)
     work.execute(f"CREATE OR REPLACE TABLE pair AS {_PAIRS}")
 
 
 def judge(
-    work: duckdb.DuckDBPyConnection,
-    settings: IdentitySettings,
-    pairs: str,
-    out: str,
-    blocked: bool,
+    work: duckdb.DuckDBPyConnection, settings: IdentitySettings, out: str, blocked: bool
 ) -> None:
-    """Build `out`: the pairs (l, r) of the table `pairs`, with what else is known of them.
+    """Build `out`: the pairs of the table `scored`, with what else is known of them.
 
-    Reads `scored` and drops it. Columns: l, r, weight, p, p_home, verdict (null: nobody decided),
-    account, vetoed, faint_l, faint_r, on_its_own (as in `identity.matches`; never where the pairs
-    do not share a blocking rule). Pairs of two mere names say nothing and are left out.
+    Drops `scored`. Columns: l, r, weight, p, p_home, verdict (null: nobody decided), account,
+    vetoed, faint_l, faint_r, on_its_own (as in `identity.matches`; never where the pairs do not
+    share a blocking rule). Pairs of two mere names say nothing and are left out.
     """
     vetoed_pairs(work, settings, "scored", "vetoed")
-    # Without a model nothing is scored, but accounts and decisions still stand.
+    # Without a model nothing is compared, but accounts and decisions still stand.
     work.execute(
         f"""
         CREATE OR REPLACE TABLE {out} AS
-        SELECT p.l, p.r, coalesce(s.weight, 0.0) AS weight, coalesce(s.p, 0.0) AS p,
+        SELECT s.l, s.r, coalesce(s.weight, 0.0) AS weight, coalesce(s.p, 0.0) AS p,
             coalesce(s.p_home, 0.0) AS p_home, d.verdict, k.l IS NOT NULL AS account,
             v.l IS NOT NULL AS vetoed, f.node IS NOT NULL AS faint_l,
             g.node IS NOT NULL AS faint_r,
-            {str(blocked).lower()} AND s.l IS NOT NULL AND {possible(settings, "s.")}
+            {str(blocked).lower()} AND s.p IS NOT NULL AND {possible(settings, "s.")}
                 AS on_its_own
-        FROM {pairs} AS p
-        LEFT JOIN scored AS s ON s.l = p.l AND s.r = p.r
-        LEFT JOIN decided_pairs AS d ON d.l = p.l AND d.r = p.r
-        LEFT JOIN account_pairs AS k ON k.l = p.l AND k.r = p.r
-        LEFT JOIN vetoed AS v ON v.l = p.l AND v.r = p.r
-        LEFT JOIN faint AS f ON f.node = p.l
-        LEFT JOIN faint AS g ON g.node = p.r
+        FROM scored AS s
+        LEFT JOIN decided_pairs AS d ON d.l = s.l AND d.r = s.r
+        LEFT JOIN account_pairs AS k ON k.l = s.l AND k.r = s.r
+        LEFT JOIN vetoed AS v ON v.l = s.l AND v.r = s.r
+        LEFT JOIN faint AS f ON f.node = s.l
+        LEFT JOIN faint AS g ON g.node = s.r
         WHERE (f.node IS NULL OR g.node IS NULL)
-            AND (s.l IS NOT NULL OR d.verdict IS NOT NULL OR k.l IS NOT NULL);
+            AND (s.p IS NOT NULL OR d.verdict IS NOT NULL OR k.l IS NOT NULL);
         DROP TABLE scored; DROP TABLE vetoed
         """
     )
@@ -179,7 +174,7 @@ def _missing_pairs(
     )
 
 
-_PAIRS = """
+_JUDGED = """
 SELECT j.l, j.r, weight,
     CASE WHEN verdict = 'same' THEN 1.0 WHEN verdict = 'different' OR vetoed THEN 0.0
         ELSE p END AS p, p_home,
@@ -188,9 +183,15 @@ SELECT j.l, j.r, weight,
         WHEN faint_l THEN 'name_r' WHEN faint_r THEN 'name_l' ELSE 'model' END AS cause,
     on_its_own
 FROM (FROM judged UNION ALL BY NAME FROM judged_missing) AS j
-LEFT JOIN component AS x ON x.node = j.l
-LEFT JOIN component AS y ON y.node = j.r
-WHERE on_its_own OR verdict IS NOT NULL OR account OR x.label = y.label
+"""
+_OF_ITSELF = "(on_its_own OR verdict IS NOT NULL OR account)"
+_PAIRS = f"""
+{_JUDGED} WHERE {_OF_ITSELF}
+UNION ALL
+{_JUDGED}
+JOIN component AS x ON x.node = j.l
+JOIN component AS y ON y.node = j.r AND y.label = x.label
+WHERE NOT {_OF_ITSELF}
 UNION ALL
 SELECT node, rid, 100.0, 1.0, 0.0, 'exact', true FROM members WHERE node <> rid
 UNION ALL

@@ -14,13 +14,14 @@ def score(work: duckdb.DuckDBPyConnection, model: Model, pairs: str, out: str) -
     """Build `out` with one row per row (l, r) of the table `pairs`.
 
     Columns: l, r, weight (log2 odds of one person against strangers), home (the same for people who
-    live together), p and p_home (probabilities among one person, household and strangers).
+    live together), p and p_home (probabilities among one person, household and strangers). A model
+    that compares nothing leaves these null.
     """
     count = work.sql(f"SELECT count(*) FROM {pairs}").fetchall()[0][0]
     if not count or not model.comparisons.comparisons:
         work.execute(
-            f"""CREATE OR REPLACE TABLE {out} (l BIGINT, r BIGINT, weight DOUBLE, home DOUBLE,
-            p DOUBLE, p_home DOUBLE)"""
+            f"""CREATE OR REPLACE TABLE {out} AS SELECT l, r, NULL::DOUBLE AS weight,
+            NULL::DOUBLE AS home, NULL::DOUBLE AS p, NULL::DOUBLE AS p_home FROM {pairs}"""
         )
         return
     predict(

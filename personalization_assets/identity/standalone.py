@@ -15,10 +15,11 @@ import numpy as np
 import polars as pl
 
 from personalization_assets.errors import UserError
+from personalization_assets.identity.bonds import bonds
 from personalization_assets.identity.comparison import ComparisonSet, Extra
 from personalization_assets.identity.consolidation import carry_over
 from personalization_assets.identity.evaluation import calibration, evaluate
-from personalization_assets.identity.linking import BONDS, cluster_pairs, households, put, remember
+from personalization_assets.identity.linking import cluster_pairs, households, put, remember
 from personalization_assets.identity.matching import match_pairs
 from personalization_assets.identity.model import Model
 from personalization_assets.identity.normalise import prepare
@@ -80,19 +81,19 @@ def link_table(
     home_share = model.household.share if model.household else None
     clusters = cluster_pairs(work, size, model.share, home_share, settings)
     put(work, "cluster_of", {"rid": np.arange(size), "cluster": clusters.labels})
-    work.execute(BONDS)
+    bonds(work, clusters.labels)
     _name_customers(work, as_of)
     households(work, settings)
     work.execute(
         """
         CREATE OR REPLACE VIEW linked AS
         SELECT n.rid, n.source, n.record_id, i.customer_id, h.household_id,
-            coalesce(b.confidence, 1.0) AS confidence
+            b.confidence
         FROM numbered AS n
         JOIN cluster_of AS c ON c.rid = n.rid
         JOIN (SELECT DISTINCT cluster, customer_id FROM carried) AS i ON i.cluster = c.cluster
         JOIN households AS h ON h.customer_id = i.customer_id
-        LEFT JOIN bonds AS b ON b.rid = n.rid
+        JOIN bonds AS b ON b.rid = n.rid
         """
     )
     sizes = np.bincount(clusters.labels)
@@ -165,8 +166,8 @@ def _name_customers(work: duckdb.DuckDBPyConnection, as_of: dt.datetime) -> None
     work.execute(
         """
         CREATE OR REPLACE TABLE clusters AS
-        SELECT n.source, n.record_id, c.cluster, coalesce(b.linked_by, 'alone') AS linked_by
-        FROM numbered AS n JOIN cluster_of AS c USING (rid) LEFT JOIN bonds AS b USING (rid)
+        SELECT n.source, n.record_id, c.cluster, b.linked_by
+        FROM numbered AS n JOIN cluster_of AS c USING (rid) JOIN bonds AS b USING (rid)
         """
     )
     work.execute(

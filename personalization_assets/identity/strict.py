@@ -11,15 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from personalization_assets.identity.bonds import MODEL, RANK, named, strongest
 from personalization_assets.identity.clustering import DECISION, Pairs, cluster, first_nodes
 from personalization_assets.identity.matching import components
 from personalization_assets.identity.settings import IdentitySettings
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-_CAUSES = ("decision", "exact", "account", "model", "alone")  # strongest first
-_MODEL, _ALONE = 3, 4
 
 
 def strict_links(
@@ -42,9 +40,8 @@ def strict_links(
     """
     home = _column(work, "SELECT cluster FROM cluster_of ORDER BY rid", "cluster")
     rows = work.execute(
-        """
-        SELECT l, r, p, CASE cause WHEN 'decision' THEN 0 WHEN 'exact' THEN 1
-            WHEN 'account' THEN 2 ELSE 3 END AS rank
+        f"""
+        SELECT l, r, p, {RANK} AS rank
         FROM pair
         WHERE cause IN ('exact', 'account') OR (cause = 'decision' AND p > 0.5)
             OR (cause = 'model' AND (p >= ? OR p < 0.5))
@@ -56,18 +53,13 @@ def strict_links(
     # What was held for review or given to somebody else stays apart, whatever a pair says.
     inside = home[left] == home[right]
     left, right, p, rank = left[inside], right[inside], p[inside], rank[inside]
-    sure = rank < _MODEL
+    sure = rank < MODEL
     size = len(home)
     certain = first_nodes(components(left[sure], right[sure], size))
     strict = _without_doubt(certain, left[~sure], right[~sure], p[~sure], settings)
 
-    tie = np.full(size, _ALONE, np.int64)
-    chance = np.zeros(size, np.float64)
     ties = (strict[left] == strict[right]) & (sure | (p >= settings.strict_threshold))
-    for end in (left[ties], right[ties]):
-        np.minimum.at(tie, end, rank[ties])
-        np.maximum.at(chance, end, p[ties])
-    chance[tie != _MODEL] = 1.0
+    tie, chance = strongest(size, left[ties], right[ties], p[ties], rank[ties])
 
     table = pa.table(
         {
@@ -77,7 +69,7 @@ def strict_links(
             "certain": certain,
             "leads": _largest(home, strict)[strict],
             "leads_certain": _largest(home, certain)[certain],
-            "tied_by": pa.DictionaryArray.from_arrays(tie, list(_CAUSES)).cast(pa.string()),
+            "tied_by": named(tie),
             "confidence": chance,
         }
     )

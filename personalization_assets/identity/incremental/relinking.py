@@ -247,14 +247,13 @@ def _judge_all(part: duckdb.DuckDBPyConnection, model: Model, settings: Identity
         CREATE OR REPLACE TABLE scored AS
         SELECT a.rid AS l, b.rid AS r, weight, p, p_home FROM scores AS s
         JOIN positions AS a ON a.number = s.l JOIN positions AS b ON b.number = s.r;
-        CREATE OR REPLACE TABLE pairs AS SELECT l, r FROM scored;
         CREATE OR REPLACE TABLE stayed AS
         SELECT a.rid AS l, b.rid AS r, o.* EXCLUDE (l, r) FROM old AS o
         JOIN positions AS a ON a.number = o.l JOIN positions AS b ON b.number = o.r
         WHERE NOT dropped
         """
     )
-    judge(part, settings, "pairs", "judged", blocked=True)
+    judge(part, settings, "judged", blocked=True)
     part.execute(
         """
         INSERT INTO judged BY NAME

@@ -71,7 +71,8 @@ def weigh_nodes(
         """
     )
     work.unregister("incoming")
-    if not work.sql("SELECT count(*) FROM asked").fetchall()[0][0]:
+    asked = work.sql("SELECT count(*) FROM asked").fetchall()[0][0]
+    if not asked or not model.comparisons.comparisons:
         return {}
     score(work, model, "asked", "answered")
     totals = {
@@ -80,8 +81,6 @@ def weigh_nodes(
             "SELECT l, r, weight, home, p, p_home FROM answered"
         ).fetchall()
     }
-    if not model.comparisons.comparisons:
-        return {}
     prior, steps = _steps(work, model)
     return {pair: Weighed(prior, steps[pair], *totals[pair]) for pair in totals}
 
