@@ -228,11 +228,11 @@ FROM parts;
 -- Local parts that restate nobody's name, used under one last name only.
 CREATE OR REPLACE TABLE handles AS
 SELECT m.email_local
-FROM (SELECT DISTINCT email, first_name, last_name, first_canon FROM base) AS b
+FROM base AS b
 JOIN mailboxes AS m ON m.email = b.email
 WHERE length(m.email_local) >= 6
 GROUP BY m.email_local
-HAVING count(DISTINCT b.last_name) = 1 AND NOT bool_or(coalesce(
+HAVING min(b.last_name) = max(b.last_name) AND NOT bool_or(coalesce(
     contains(m.email_plain, b.last_name)
     OR (length(b.first_name) > 2 AND contains(m.email_plain, b.first_name))
     OR (length(b.first_canon) > 2 AND contains(m.email_plain, b.first_canon)), false))
