@@ -172,7 +172,9 @@ class _Crew:
 
     def __exit__(self, *_raised: object) -> None:
         for worker in self._workers:
-            worker.terminate()
+            # Not `terminate`: what is started behind a shell's `&` ignores SIGINT, Dagster then has
+            # SIGTERM ignored too, and the workers inherit that.
+            worker.kill()
             worker.wait()
         for (_, campaign, variant, part), counts in self._counts.items():
             whole = self._report.templates.setdefault((campaign, variant, part), counts)

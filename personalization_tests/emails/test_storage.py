@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from personalization_assets.emails.building import compile_all, render_parts
+from personalization_assets.emails.building import (
+    BatchReport,
+    _Crew,
+    compile_all,
+    render_parts,
+)
 from personalization_assets.emails.links import Signer
 from personalization_assets.emails.render import MAIL_COLUMNS
 from personalization_assets.emails.settings import EmailsSettings
@@ -184,3 +190,18 @@ def test_workers_end_with_the_process_that_started_them(shop: Shop, tmp_path: Pa
     while worker.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     assert worker.returncode == 0
+
+
+def test_workers_that_inherit_an_ignored_signal_end_too() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        crew = _Crew(2, BatchReport(), lambda _: None)
+        end = threading.Thread(target=crew.__exit__, daemon=True)
+        end.start()
+        end.join(timeout=20)
+        still = end.is_alive()
+        for worker in crew._workers:
+            worker.kill()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not still
