@@ -228,11 +228,8 @@ def take_out(con: duckdb.DuckDBPyConnection, table: str, gone: "arrow.Table") ->
     """
     schema, name = table.split(".")
     con.register("gone_rows", gone)
-    keys = gone.schema.names
-    key, same = (
-        ", ".join(f'"{k}"' for k in keys),
-        " AND ".join(f'leaving."{k}" = "{name}"."{k}"' for k in keys),
-    )
+    key = ", ".join(f'"{k}"' for k in gone.schema.names)
+    same = " AND ".join(f'leaving."{k}" = "{name}"."{k}"' for k in gone.schema.names)
     deleted = con.execute(
         f'DELETE FROM "{schema}"."{name}" USING (SELECT {key} FROM gone_rows'
         f' UNION SELECT {key} FROM "{schema}"."{name}__new") AS leaving WHERE {same}'

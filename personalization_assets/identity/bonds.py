@@ -5,6 +5,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from personalization_assets.identity.normalise import create
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -50,6 +52,4 @@ def bonds(work: duckdb.DuckDBPyConnection, labels: Ints) -> None:
     inside = labels[left] == labels[right]
     tie, confidence = strongest(len(labels), left[inside], right[inside], p[inside], rank[inside])
     table = {"rid": np.arange(len(labels)), "linked_by": named(tie), "confidence": confidence}
-    work.register("incoming", pa.table(table))
-    work.execute("CREATE OR REPLACE TABLE bonds AS SELECT * FROM incoming")
-    work.unregister("incoming")
+    create(work, "bonds", pa.table(table))

@@ -9,8 +9,14 @@ from collections.abc import Sequence
 
 import duckdb
 
-from personalization_assets.identity.nodes import ENOUGH, NAMES_TOGETHER, description_digest
-from personalization_assets.identity.spelling import domain, local_part
+from personalization_assets.identity.nodes import (
+    ENOUGH,
+    NAMES_TOGETHER,
+    PARTS_OF_MAILBOX,
+    READ_OF_LOCAL_PART,
+    description_digest,
+)
+from personalization_assets.identity.spelling import local_part
 
 SPELLED = (
     "account_key",
@@ -90,14 +96,10 @@ def nodes_from(rows: str, more: Sequence[str]) -> str:
     """
     return f"""
     SELECT *, {NAMES_TOGETHER},
-        substring(email_local, 1, 6) AS email_start,
-        regexp_replace(email_local, '[^0-9]+', '', 'g') AS email_digits,
+        {READ_OF_LOCAL_PART},
         CASE WHEN is_handle THEN email_local END AS email_handle
     FROM (
-        SELECT *,
-            nullif({local_part("email")}, '') AS email_local,
-            nullif({domain("email")}, '') AS email_domain
-        FROM (
+        SELECT *, {PARTS_OF_MAILBOX} FROM (
             SELECT number AS unique_id, source, record_id, {known(SPELLED)}{unpacked(more)},
                 is_handle, is_faint
             FROM {rows} WHERE number = node AND NOT is_bare

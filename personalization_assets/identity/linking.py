@@ -26,6 +26,7 @@ from personalization_assets.identity.clustering import (
 )
 from personalization_assets.identity.consolidation import carry_over
 from personalization_assets.identity.matching import components
+from personalization_assets.identity.normalise import create
 from personalization_assets.identity.owners import give_to_owners
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.strict import strict_links
@@ -318,6 +319,4 @@ def _connected(work: duckdb.DuckDBPyConnection, ties: str, size: int) -> Ints:
 
 def put(work: duckdb.DuckDBPyConnection, name: str, columns: dict[str, Ints]) -> None:
     """Create a table of columns of equal length."""
-    work.register("incoming", pa.table(columns))
-    work.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
-    work.unregister("incoming")
+    create(work, name, pa.table(columns))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from personalization_assets.identity.blocking import account_pairs, candidate_pairs
 from personalization_assets.identity.model import Model
-from personalization_assets.identity.normalise import prepare
+from personalization_assets.identity.normalise import create, prepare
 from personalization_assets.identity.owners import owners
 from personalization_assets.identity.scoring import score
 from personalization_assets.identity.settings import IdentitySettings
@@ -156,9 +156,7 @@ def _missing_pairs(
     sizes = np.bincount(labels)
     large = np.flatnonzero(sizes[labels] > 1)
     table = pa.table({"node": large, "label": labels[large], "size": sizes[labels[large]]})
-    work.register("incoming", table)
-    work.execute("CREATE OR REPLACE TABLE component AS SELECT * FROM incoming")
-    work.unregister("incoming")
+    create(work, "component", table)
     work.execute(
         f"""
         CREATE OR REPLACE TABLE missing AS

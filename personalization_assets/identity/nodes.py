@@ -212,18 +212,22 @@ LEFT JOIN bare AS b ON b.node = d.node
 """
 
 
+PARTS_OF_MAILBOX = f"""nullif({local_part("email")}, '') AS email_local,
+    nullif({domain("email")}, '') AS email_domain"""
+"""SQL: of a column `email`."""
+
+READ_OF_LOCAL_PART = """substring(email_local, 1, 6) AS email_start,
+    regexp_replace(email_local, '[^0-9]+', '', 'g') AS email_digits"""
+"""SQL: what blocking and comparing read of `email_local`."""
+
 # Reads `base` only: its rows may be those of a few local parts.
 _HANDLES = f"""
 -- What is read from a mailbox is read once from each.
 CREATE OR REPLACE TABLE mailboxes AS
 WITH parts AS (
-    SELECT email, nullif({local_part("email")}, '') AS email_local,
-        nullif({domain("email")}, '') AS email_domain
-    FROM (SELECT DISTINCT email FROM base WHERE email IS NOT NULL)
+    SELECT email, {PARTS_OF_MAILBOX} FROM (SELECT DISTINCT email FROM base WHERE email IS NOT NULL)
 )
-SELECT *, {merged("email_local")} AS email_plain, substring(email_local, 1, 6) AS email_start,
-    regexp_replace(email_local, '[^0-9]+', '', 'g') AS email_digits
-FROM parts;
+SELECT *, {merged("email_local")} AS email_plain, {READ_OF_LOCAL_PART} FROM parts;
 
 -- Local parts that restate nobody's name, used under one last name only.
 CREATE OR REPLACE TABLE handles AS

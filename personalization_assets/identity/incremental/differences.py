@@ -29,13 +29,13 @@ def of_descriptions(part: duckdb.DuckDBPyConnection, work: duckdb.DuckDBPyConnec
         """
     )
     moved = part.sql(
-        """SELECT n.number, n.area, n.neighbourhood FROM beside AS b JOIN named AS n USING (number)
-        WHERE b.neighbourhood <> n.neighbourhood OR b.area <> n.area"""
+        """SELECT n.number, n.neighbourhood FROM beside AS b JOIN named AS n USING (number)
+        WHERE b.neighbourhood <> n.neighbourhood"""
     ).to_arrow_table()
     create(work, "moved", moved)
     others = work.sql(
-        f"""SELECT {columns}, m.area, m.neighbourhood FROM moved AS m
-        JOIN (SELECT {columns} FROM descriptions_before) AS b USING (number)"""
+        """SELECT b.* REPLACE (m.neighbourhood AS neighbourhood)
+        FROM descriptions_before AS b JOIN moved AS m USING (number)"""
     ).to_arrow_table()
     part.register("others", others)
     key = "source, record_id"
