@@ -1,8 +1,10 @@
 """Which pairs are worth comparing at all."""
 
 import duckdb
+import numpy as np
 
 from personalization_assets.identity.comparison import ComparisonSet
+from personalization_assets.identity.pairing import distinct, pairs_sharing, put_pairs
 from personalization_assets.identity.settings import IdentitySettings
 
 
@@ -14,7 +16,6 @@ def candidate_pairs(
     Values shared by more nodes than `max_block_size` make no pairs, so cost grows with records.
     Of people who share a home, one node of each name stands for all: that finds the household.
     """
-    work.execute("CREATE OR REPLACE TABLE found (l BIGINT, r BIGINT)")
     rules = [(rule, "nodes") for rule in usable.blocking]
     if usable.home:
         home = ", ".join(usable.home)
@@ -27,30 +28,17 @@ def candidate_pairs(
             """
         )
         rules.append((usable.home, "inhabitants"))
+    found = [np.empty(0, np.uint64)]
     for rule, source in rules:
-        # Joining on a hash of the values is cheaper than on the values. It is used here only; two
-        # values of one hash would cost a comparison, nothing else.
-        key = f"hash({', '.join(rule)})"
-        filled = " AND ".join(f"{c} IS NOT NULL" for c in rule)
-        work.execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE shared AS
-            SELECT unique_id, key FROM (SELECT unique_id, {key} AS key FROM {source} WHERE {filled})
-            SEMI JOIN (
-                SELECT {key} AS key FROM {source} WHERE {filled} GROUP BY key
-                HAVING count(*) BETWEEN 2 AND {settings.max_block_size}
-            ) AS usable USING (key)
-            """
-        )
-        work.execute(
-            """
-            INSERT INTO found
-            SELECT a.unique_id, b.unique_id
-            FROM shared AS a JOIN shared AS b ON a.key = b.key AND a.unique_id < b.unique_id
-            """
-        )
-    work.execute("CREATE OR REPLACE TABLE pairs AS SELECT DISTINCT l, r FROM found")
-    work.execute("DROP TABLE found; DROP TABLE IF EXISTS shared")
+        # A hash stands for the values. It is used here only; two values of one hash would cost a
+        # comparison, nothing else.
+        rows = work.sql(
+            f"""SELECT unique_id, hash({", ".join(rule)}) AS key FROM {source}
+            WHERE {" AND ".join(f"{c} IS NOT NULL" for c in rule)}"""
+        ).fetchnumpy()
+        ids, keys = np.asarray(rows["unique_id"], np.int64), np.asarray(rows["key"], np.uint64)
+        found.append(pairs_sharing(ids, keys, settings.max_block_size))
+    put_pairs(work, "pairs", distinct(np.concatenate(found)))
 
 
 def with_affordable_rules(

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from personalization_assets.identity.normalise import create
+from personalization_assets.identity.workspace import create
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from personalization_assets.errors import UserError
+from personalization_assets.identity.spelling import domain, local_part
 
 COLUMNS = frozenset(
     {
@@ -26,6 +27,13 @@ COLUMNS = frozenset(
 )
 """Columns of `nodes` that a comparison or a block may name."""
 
+DERIVED = {
+    "first_initial": "substring({row}.first_name, 1, 1)",
+    "email_local": local_part("{row}.email"),
+    "email_domain": domain("{row}.email"),
+    "email_digits": f"regexp_replace({local_part('{row}.email')}, '[^0-9]+', '', 'g')",
+}
+"""What conditions read of another column: few pairs get so far, so it is not carried to all."""
 
 Kind = Literal["identifier", "text", "exact"]
 
@@ -91,12 +99,12 @@ class Level(BaseModel):
 
     def condition(self, left: str = "l.", right: str = "r.") -> str:
         """The level's condition with `l.x` and `r.x` spelled as the caller's columns."""
-        return _aliased(self.sql, left, right) if self.sql else "true"
+        return _aliased(_expanded(self.sql), left, right) if self.sql else "true"
 
     @property
     def splink_sql(self) -> str:
         """The condition as Splink spells it: `x_l` and `x_r`."""
-        return suffixed(self.sql) if self.sql else "ELSE"
+        return suffixed(_expanded(self.sql)) if self.sql else "ELSE"
 
 
 class Comparison(BaseModel):
@@ -118,7 +126,7 @@ class Comparison(BaseModel):
     @property
     def columns(self) -> set[str]:
         """Columns that the levels read."""
-        text = " ".join([self.missing, *(level.sql for level in self.levels)])
+        text = " ".join([self.missing, *(level.condition() for level in self.levels)])
         return set(re.findall(r"\b[lr]\.(\w+)", text))
 
     def gamma_sql(self) -> str:
@@ -243,6 +251,12 @@ def filled_shares(work: duckdb.DuckDBPyConnection) -> dict[str, float]:
     counts = ", ".join(f"count({c}) / greatest(count(*), 1)" for c in columns)
     row = work.sql(f"SELECT {counts} FROM nodes").fetchall()[0]
     return dict(zip(columns, map(float, row), strict=True))
+
+
+def _expanded(sql: str) -> str:
+    """With derived columns written as what they are read from."""
+    names = "|".join(DERIVED)
+    return re.sub(rf"\b([lr])\.({names})\b", lambda m: DERIVED[m[2]].format(row=m[1]), sql)
 
 
 def _aliased(sql: str, left: str, right: str) -> str:

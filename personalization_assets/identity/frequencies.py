@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from personalization_assets.identity.model import Frequencies, significant
+from personalization_assets.identity.workspace import create
 
 FLOOR = 1e-5
 """No name counts as rarer than this: a rare spelling may be a slip that two clerks made."""
@@ -132,16 +133,21 @@ def _log_negative_binomial(
     return log
 
 
-def known_frequencies(work: duckdb.DuckDBPyConnection, frequencies: Frequencies) -> dict[str, str]:
-    """Create `known_<column>` (name, share) of each column; gives a joined row's share as SQL."""
-    shares: dict[str, str] = {}
+def with_frequencies(work: duckdb.DuckDBPyConnection, nodes: str, frequencies: Frequencies) -> str:
+    """SELECT of the rows that the SELECT `nodes` gives and how common their names are: tf_<column>.
+
+    Creates the tables `known_<column>` (name, share) that it reads.
+    """
+    shares, joins = "", ""
     for column, known in frequencies.values.items():
         excess = column == "full_name"
         base, rest = (NAMESAKE_BASE, NAMESAKE_BASE) if excess else (1.0, frequencies.floor)
         names = pa.array(list(known), pa.string())
         values = pa.array([base * share for share in known.values()], pa.float64())
-        work.register("incoming", pa.table({"name": names, "share": values}))
-        work.execute(f"CREATE OR REPLACE TABLE known_{column} AS SELECT * FROM incoming")
-        work.unregister("incoming")
-        shares[column] = f"coalesce(known_{column}.share, {rest})"
-    return shares
+        create(work, f"known_{column}", pa.table({"name": names, "share": values}))
+        shares += (
+            f", CASE WHEN n.{column} IS NOT NULL THEN coalesce(known_{column}.share, {rest}) END"
+            f" AS tf_{column}"
+        )
+        joins += f" LEFT JOIN known_{column} ON known_{column}.name = n.{column}"
+    return f"SELECT n.*{shares} FROM ({nodes}) AS n{joins}"

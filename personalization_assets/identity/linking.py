@@ -26,10 +26,10 @@ from personalization_assets.identity.clustering import (
 )
 from personalization_assets.identity.consolidation import carry_over
 from personalization_assets.identity.matching import components
-from personalization_assets.identity.normalise import create
 from personalization_assets.identity.owners import give_to_owners
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.strict import strict_links
+from personalization_assets.identity.workspace import create
 
 Ints = NDArray[np.int64]
 

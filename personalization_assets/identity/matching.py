@@ -7,8 +7,16 @@ from numpy.typing import NDArray
 
 from personalization_assets.identity.blocking import account_pairs, candidate_pairs
 from personalization_assets.identity.model import Model
-from personalization_assets.identity.normalise import create, prepare
+from personalization_assets.identity.normalise import prepare
 from personalization_assets.identity.owners import owners
+from personalization_assets.identity.pairing import (
+    distinct,
+    packed,
+    pairs_sharing,
+    put_pairs,
+    unpacked,
+    without,
+)
 from personalization_assets.identity.scoring import score
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.vetoes import vetoed_pairs
@@ -42,7 +50,8 @@ def match_pairs(
     `descriptions` stay on the connection.
     """
     usable = model.comparisons
-    prepare(work, settings, tuple(usable.role_mailboxes.split()), usable.extras, keep)
+    roles = tuple(usable.role_mailboxes.split())
+    prepare(work, settings, roles, usable.extras, model.frequencies, keep)
     candidate_pairs(work, usable, settings)
     account_pairs(work)
     decided_pairs(work)
@@ -60,7 +69,7 @@ def complete_pairs(
     labels: NDArray[np.int64],
 ) -> None:
     """Build `pair` from `judged`, all other pairs inside the components, `members` and `owners`."""
-    _missing_pairs(work, labels, settings)
+    _find_inside(work, labels, settings)
     score(work, model, "missing", "scored")
     judge(work, settings, "judged_missing", blocked=False)
     work.execute(f"CREATE OR REPLACE TABLE pair AS {_PAIRS}")
@@ -149,30 +158,31 @@ def decided_pairs(work: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _missing_pairs(
+def _find_inside(
     work: duckdb.DuckDBPyConnection, labels: NDArray[np.int64], settings: IdentitySettings
 ) -> None:
-    """Build `component` (node, label, size; two nodes or more) and `missing`: unjudged pairs."""
-    sizes = np.bincount(labels)
-    large = np.flatnonzero(sizes[labels] > 1)
-    table = pa.table({"node": large, "label": labels[large], "size": sizes[labels[large]]})
-    create(work, "component", table)
-    work.execute(
-        f"""
-        CREATE OR REPLACE TABLE missing AS
-        SELECT a.node AS l, b.node AS r
-        FROM component AS a JOIN component AS b ON a.label = b.label AND a.node < b.node
-        ANTI JOIN judged AS s ON s.l = a.node AND s.r = b.node
-        WHERE a.size <= {settings.max_component_size}
-        UNION
-        SELECT l, r FROM account_pairs ANTI JOIN judged USING (l, r)
-        UNION
-        SELECT l, r FROM decided_pairs ANTI JOIN judged USING (l, r)
-        """
-    )
+    """Build `missing` (l, r): pairs inside components, of accounts and of decisions that are not
+    `judged`; and `inside` (l, r): judged pairs that are only there for being inside one."""
+    rows = work.sql(f"SELECT l, r, {_OF_ITSELF} AS of_itself FROM judged").fetchnumpy()
+    left, right = np.asarray(rows["l"], np.int64), np.asarray(rows["r"], np.int64)
+    together = labels[left] == labels[right]
+    inside = together & ~np.asarray(rows["of_itself"], bool)
+    put_pairs(work, "inside", packed(left[inside], right[inside]))
+
+    nodes = np.flatnonzero(np.bincount(labels)[labels] > 1)
+    homes = labels[nodes].astype(np.uint64) << np.uint64(32)
+    wanted = [pairs_sharing(nodes, homes, settings.max_component_size)]
+    for table in ("account_pairs", "decided_pairs"):
+        said = work.sql(f"SELECT l, r FROM {table}").fetchnumpy()
+        wanted.append(packed(said["l"], said["r"]))
+    # Those that a person decided about may be of two components.
+    known = together | np.isin(left, unpacked(wanted[-1])[0])
+    judged = packed(left[known], right[known])
+    put_pairs(work, "missing", without(distinct(np.concatenate(wanted)), judged))
 
 
-_JUDGED = """
+_OF_ITSELF = "(on_its_own OR verdict IS NOT NULL OR account)"
+_PAIRS = f"""
 SELECT j.l, j.r, weight,
     CASE WHEN verdict = 'same' THEN 1.0 WHEN verdict = 'different' OR vetoed THEN 0.0
         ELSE p END AS p, p_home,
@@ -180,16 +190,11 @@ SELECT j.l, j.r, weight,
         WHEN account THEN 'account'
         WHEN faint_l THEN 'name_r' WHEN faint_r THEN 'name_l' ELSE 'model' END AS cause,
     on_its_own
-FROM (FROM judged UNION ALL BY NAME FROM judged_missing) AS j
-"""
-_OF_ITSELF = "(on_its_own OR verdict IS NOT NULL OR account)"
-_PAIRS = f"""
-{_JUDGED} WHERE {_OF_ITSELF}
-UNION ALL
-{_JUDGED}
-JOIN component AS x ON x.node = j.l
-JOIN component AS y ON y.node = j.r AND y.label = x.label
-WHERE NOT {_OF_ITSELF}
+FROM (
+    FROM judged WHERE {_OF_ITSELF}
+    UNION ALL BY NAME FROM judged SEMI JOIN inside USING (l, r)
+    UNION ALL BY NAME FROM judged_missing
+) AS j
 UNION ALL
 SELECT node, rid, 100.0, 1.0, 0.0, 'exact', true FROM members WHERE node <> rid
 UNION ALL

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from personalization_assets.identity.comparison import ComparisonSet, suffixed
+from personalization_assets.identity.splink_sql import prediction_sql
 
 Levels = dict[str, dict[int, float]]
 """Probability of each level (Splink's number for it) of each comparison, by comparison."""
@@ -39,6 +40,10 @@ class Frequencies:
     values: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
+UNKNOWN = Frequencies()
+"""Of no names at all."""
+
+
 @dataclass(frozen=True)
 class Model:
     """How alike two records of one person are, and two of strangers.
@@ -55,7 +60,7 @@ class Model:
     records: int
     signature: str
     notes: tuple[str, ...] = field(default=())
-    frequencies: Frequencies = field(default=Frequencies())
+    frequencies: Frequencies = UNKNOWN
     written: str = field(default="", init=False, compare=False, repr=False)
     """The JSON that it was read from, if it was: writing it again takes a while."""
 
@@ -112,6 +117,15 @@ class Model:
             "retain_matching_columns": True,
             "retain_intermediate_calculation_columns": False,
         }
+
+    @cached_property
+    def prediction_sql(self) -> str:
+        """See `splink_sql`; the nodes are those of `frequencies.with_frequencies`."""
+        read = {c for comparison in self.comparisons.comparisons for c in comparison.columns}
+        frequent = list(self.frequencies.values)
+        columns = dict.fromkeys(sorted({*read, *frequent}), "VARCHAR")
+        columns |= dict.fromkeys((f"tf_{column}" for column in frequent), "DOUBLE")
+        return prediction_sql(self.splink_settings(), columns)
 
     def household_sql(self) -> str:
         """Log2 odds, against strangers, that a scored pair lives together.

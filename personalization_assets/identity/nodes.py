@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import duckdb
 
 from personalization_assets.identity.blocking import first_names_conflict
+from personalization_assets.identity.frequencies import with_frequencies
+from personalization_assets.identity.model import Frequencies
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.spelling import (
     domain,
@@ -257,7 +259,6 @@ NAMES_TOGETHER = """
 """SQL: what blocking and comparing read of a node's names, from its columns."""
 
 _NODES = f"""
-CREATE OR REPLACE TABLE nodes AS
 SELECT
     p.*,{NAMES_TOGETHER},
     m.email_local,
@@ -352,13 +353,16 @@ def find_handles(work: duckdb.DuckDBPyConnection) -> None:
 
 
 def build_nodes(
-    work: duckdb.DuckDBPyConnection, settings: IdentitySettings, extras: Sequence[str]
+    work: duckdb.DuckDBPyConnection,
+    settings: IdentitySettings,
+    extras: Sequence[str],
+    frequencies: Frequencies,
 ) -> None:
     """Build the tables that `normalise.prepare` promises, from `normal`, `decided`, `blocklist`."""
     fold(work, extras)
     find_junk(work, settings)
     sort_out(work, extras)
     find_handles(work)
-    work.execute(_NODES)
+    nodes = with_frequencies(work, _NODES, frequencies)
+    work.execute(f"CREATE OR REPLACE TABLE nodes AS {nodes}")
     work.execute("DROP TABLE base; DROP TABLE mailboxes")
-    work.execute("DROP TABLE IF EXISTS compared")  # it was of the nodes before

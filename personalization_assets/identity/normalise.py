@@ -17,10 +17,12 @@ import pyarrow as pa
 
 from personalization_assets.identity.comparison import Extra
 from personalization_assets.identity.descriptions import describe
+from personalization_assets.identity.model import UNKNOWN, Frequencies
 from personalization_assets.identity.nodes import build_nodes
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.spelling import DIGRAPHS, folded, mailbox, merged, number
 from personalization_assets.identity.vetoes import apart_columns
+from personalization_assets.identity.workspace import create
 
 # Words that name a kind of street or a part of a house. What is left is the street's own name.
 STREET_WORDS = (
@@ -169,20 +171,22 @@ def prepare(
     settings: IdentitySettings,
     role_mailboxes: tuple[str, ...],
     extras: Sequence[Extra] = (),
+    frequencies: Frequencies = UNKNOWN,
     keep: bool = False,
 ) -> None:
     """Build `members`, `nodes` and `junk` from the tables `records` and `decisions`.
 
     Also `bare` (node, account_key, email, device, unit): nodes that are only a mailbox or a device,
     not in `nodes`; `faint` (node): nodes that are only a name; `contradicting` (account_key). With
-    `keep`, `descriptions` of all records too, see `descriptions`.
+    a model's `frequencies` it can score the nodes. With `keep`, `descriptions` of all records too,
+    see `descriptions`.
 
     A node's `unique_id` is the position of its first record in (source, record_id) order, so it
     depends on nothing but the records.
     """
     spell(work, settings, role_mailboxes, extras)
     more = more_columns(extras, settings)
-    build_nodes(work, settings, more)
+    build_nodes(work, settings, more, frequencies)
     if keep:
         describe(work, more)
     work.execute("DROP TABLE normal; DROP TABLE handles")
@@ -216,10 +220,3 @@ CREATE OR REPLACE TABLE decided AS
 SELECT source_l AS source, record_id_l AS record_id FROM decisions
 UNION SELECT source_r, record_id_r FROM decisions
 """
-
-
-def create(work: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
-    """Create or replace a table of these rows."""
-    work.register("incoming", table)
-    work.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
-    work.unregister("incoming")

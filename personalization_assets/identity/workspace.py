@@ -48,9 +48,7 @@ def workspace(
         work.execute(f"CREATE TABLE beside ({_BESIDE_COLUMNS})")
         work.execute("CREATE TABLE beside_pairs (l BIGINT, r BIGINT, p_home DOUBLE)")
         for name, table in tables.items():
-            work.register("incoming", table)
-            work.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
-            work.unregister("incoming")
+            create(work, name, table)
         yield work
     finally:
         work.close()
@@ -69,6 +67,13 @@ def part_of(
 
 _ROW_GROUP = 122_880
 """Rows; see https://duckdb.org/docs/stable/guides/performance/how_to_tune_workloads."""
+
+
+def create(work: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Create or replace a table of these rows."""
+    work.register("incoming", table)
+    work.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM incoming")
+    work.unregister("incoming")
 
 
 @contextmanager

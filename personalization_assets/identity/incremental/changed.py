@@ -24,13 +24,12 @@ from personalization_assets.identity.nodes import find_handles, find_junk, fold,
 from personalization_assets.identity.normalise import (
     DECIDED,
     RECORD_DIGEST,
-    create,
     more_columns,
     spell,
 )
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.spelling import local_part
-from personalization_assets.identity.workspace import part_of
+from personalization_assets.identity.workspace import create, part_of
 
 _OF_RECORD = ("number", "source", "record_id", "digest", *SPELLED, "more", "lead", "decided")
 

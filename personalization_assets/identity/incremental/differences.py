@@ -4,7 +4,7 @@ import duckdb
 
 from personalization_assets.identity.descriptions import COLUMNS
 from personalization_assets.identity.linking import Linked
-from personalization_assets.identity.normalise import create
+from personalization_assets.identity.workspace import create
 from personalization_assets.warehouse import Change
 
 

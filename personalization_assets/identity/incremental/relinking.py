@@ -16,6 +16,7 @@ import numpy as np
 
 from personalization_assets.identity.blocking import account_pairs
 from personalization_assets.identity.descriptions import nodes_from
+from personalization_assets.identity.frequencies import with_frequencies
 from personalization_assets.identity.gate import Figures, Totals, elsewhere, measure
 from personalization_assets.identity.incremental.baseline import digest_of
 from personalization_assets.identity.incremental.changed import describe_changed
@@ -33,12 +34,12 @@ from personalization_assets.identity.matching import (
 )
 from personalization_assets.identity.model import Model
 from personalization_assets.identity.nodes import find_contradicting
-from personalization_assets.identity.normalise import create, more_columns
+from personalization_assets.identity.normalise import more_columns
 from personalization_assets.identity.owners import owners
 from personalization_assets.identity.scoring import score
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.vetoes import vetoed_pairs
-from personalization_assets.identity.workspace import part_of
+from personalization_assets.identity.workspace import create, part_of
 from personalization_assets.warehouse import Change
 
 
@@ -85,7 +86,7 @@ def relink(
     _find_owners(work, settings, more)
     find_touched(work, settings)
     with part_of(work, touched(work), main="described") as part:
-        _load(part, more)
+        _load(part, model, more)
         _judge_all(part, model, settings)
         stayed = "(FROM pair ANTI JOIN stayed USING (l, r))"
         matches = Change(
@@ -144,9 +145,10 @@ def _score_pairs(
         "pairs_found": work.sql("FROM pairs").to_arrow_table(),
     }
     with part_of(work, tables, main="pairs_found") as part:
+        nodes = with_frequencies(part, nodes_from("compared_rows", more), model.frequencies)
         part.execute(
             f"""
-            CREATE OR REPLACE TABLE nodes AS {nodes_from("compared_rows", more)};
+            CREATE OR REPLACE TABLE nodes AS {nodes};
             CREATE OR REPLACE TABLE pairs AS
             SELECT CASE WHEN ordered THEN a ELSE b END AS l, CASE WHEN ordered THEN b ELSE a END
                 AS r
@@ -189,11 +191,12 @@ def _find_owners(
     owners(work, settings)
 
 
-def _load(part: duckdb.DuckDBPyConnection, more: Sequence[str]) -> None:
+def _load(part: duckdb.DuckDBPyConnection, model: Model, more: Sequence[str]) -> None:
     """Build what `matching` reads, numbered by the order of the records.
 
     Accounts and bare units are whole inside the touched areas and left out outside.
     """
+    nodes = with_frequencies(part, nodes_from("described", more), model.frequencies)
     part.execute(
         f"""
         CREATE OR REPLACE TABLE described AS
@@ -212,7 +215,7 @@ def _load(part: duckdb.DuckDBPyConnection, more: Sequence[str]) -> None:
         WHERE d.inside;
         CREATE OR REPLACE TABLE nodes AS
         SELECT p.rid AS unique_id, n.* EXCLUDE (unique_id)
-        FROM ({nodes_from("described", more)}) AS n JOIN positions AS p ON p.number = n.unique_id;
+        FROM ({nodes}) AS n JOIN positions AS p ON p.number = n.unique_id;
         CREATE OR REPLACE TABLE faint AS SELECT unique_id AS node FROM nodes WHERE is_faint;
         CREATE OR REPLACE TABLE bare AS
         SELECT d.account_key, p.rid AS unit FROM described AS d
