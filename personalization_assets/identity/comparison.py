@@ -22,7 +22,7 @@ COLUMNS = frozenset(
         "names",
         "name_starts",
     }
-    | {"email", "email_local", "email_domain", "email_digits", "email_handle", "email_start"}
+    | {"email", "email_local", "email_domain", "email_handle", "email_start"}
     | {"phone", "dob", "street", "house_no", "postcode", "city", "device"}
 )
 """Columns of `nodes` that a comparison or a block may name."""

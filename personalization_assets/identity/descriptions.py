@@ -13,7 +13,6 @@ from personalization_assets.identity.nodes import (
     ENOUGH,
     NAMES_TOGETHER,
     PARTS_OF_MAILBOX,
-    READ_OF_LOCAL_PART,
     description_digest,
 )
 from personalization_assets.identity.spelling import local_part
@@ -96,7 +95,7 @@ def nodes_from(rows: str, more: Sequence[str]) -> str:
     """
     return f"""
     SELECT *, {NAMES_TOGETHER},
-        {READ_OF_LOCAL_PART},
+        substring(email_local, 1, 6) AS email_start,
         CASE WHEN is_handle THEN email_local END AS email_handle
     FROM (
         SELECT *, {PARTS_OF_MAILBOX} FROM (

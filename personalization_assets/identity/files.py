@@ -168,18 +168,23 @@ def read_records(
         FROM typed
         """
     )
-    rows, ids, empty = work.execute(
-        """SELECT count(*), count(DISTINCT (source, record_id)), count(*) FILTER (record_id IS NULL)
+    rows, digests, empty = work.execute(
+        """SELECT count(*), count(DISTINCT hash(source, record_id)),
+            count(*) FILTER (record_id IS NULL)
         FROM records"""
     ).fetchall()[0]
     if empty:
         raise UserError(f"{path.name}: {empty:,} of {rows:,} rows have no record_id: fill it in.")
-    if ids < rows:
+    if digests < rows and (ids := _distinct_ids(work)) < rows:
         raise UserError(
             f"{path.name}: {rows - ids:,} rows repeat the source and record_id of another: make "
             "them unique, or leave the column out to number the rows."
         )
     return found
+
+
+def _distinct_ids(work: duckdb.DuckDBPyConnection) -> int:
+    return int(work.sql("SELECT count(DISTINCT (source, record_id)) FROM records").fetchall()[0][0])
 
 
 def _reader(path: Path) -> str:

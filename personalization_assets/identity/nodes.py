@@ -7,10 +7,13 @@ little to be one. A node is a distinct description of a person; scores are of pa
 from collections.abc import Sequence
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 
 from personalization_assets.identity.blocking import first_names_conflict
 from personalization_assets.identity.frequencies import with_frequencies
 from personalization_assets.identity.model import Frequencies
+from personalization_assets.identity.pairing import sharing
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.identity.spelling import (
     domain,
@@ -19,6 +22,7 @@ from personalization_assets.identity.spelling import (
     merged,
     number,
 )
+from personalization_assets.identity.workspace import create
 
 _NAMELESS = "first_name IS NULL AND last_name IS NULL"
 _FILLABLE = ("email", "phone", "dob", "device")
@@ -138,37 +142,33 @@ def description_digest(extras: Sequence[str]) -> str:
     return f"hash(account_key, {_COMPARED}{more})"
 
 
-def _described_sql(extras: Sequence[str]) -> str:
+def _find_same(work: duckdb.DuckDBPyConnection, extras: Sequence[str]) -> None:
+    """Build `same` (rid, node): records that repeat another's description, and the first of it."""
+    # What a person decided about must stay apart to be kept apart.
+    free = work.sql(
+        f"""SELECT rid, {description_digest(extras)} AS digest
+        FROM normal ANTI JOIN decided USING (source, record_id) WHERE lead = rid AND {ENOUGH}"""
+    ).fetchnumpy()
+    # The digest only finds the few records worth comparing in full.
+    suspects = sharing(np.asarray(free["rid"], np.int64), np.asarray(free["digest"], np.uint64))
+    create(work, "suspects", pa.table({"rid": suspects}))
+    more = "".join(f", {c}" for c in extras)
+    work.execute(
+        f"""
+        CREATE OR REPLACE TABLE same AS
+        SELECT rid, min(rid) OVER (PARTITION BY account_key, {_COMPARED}{more}) AS node
+        FROM normal SEMI JOIN suspects USING (rid)
+        QUALIFY node <> rid;
+        DROP TABLE suspects
+        """
+    )
+
+
+def _base_sql(extras: Sequence[str]) -> str:
     nothing_more = "".join(f" AND {c} IS NULL" for c in _telling(extras))
     more = "".join(f", {c}" for c in extras)
     return f"""
-CREATE OR REPLACE TABLE described AS
--- What a person decided about must stay apart to be kept apart.
-WITH free AS (
-    SELECT rid, {description_digest(extras)} AS digest
-    FROM normal ANTI JOIN decided USING (source, record_id)
-    WHERE lead = rid AND {ENOUGH}
-),
--- The digest only finds the few records worth comparing in full.
-suspects AS (
-    SELECT * FROM normal
-    SEMI JOIN (
-        SELECT rid FROM free
-        SEMI JOIN (SELECT digest FROM free GROUP BY digest HAVING count(*) > 1) AS often
-            USING (digest)
-    ) AS twice USING (rid)
-),
-same AS (
-    SELECT rid, min(rid) OVER (PARTITION BY account_key, {_COMPARED}{more}) AS node FROM suspects
-)
-SELECT n.rid, n.source, n.record_id, n.account_key, d.record_id IS NOT NULL AS decided,
-    coalesce(s.node, n.rid) AS node
-FROM normal AS n
-LEFT JOIN decided AS d ON d.source = n.source AND d.record_id = n.record_id
-LEFT JOIN same AS s ON s.rid = n.rid
-WHERE n.lead = n.rid;
-
-CREATE OR REPLACE TABLE base AS
+CREATE OR REPLACE VIEW base AS
 SELECT
     n.rid AS unique_id,
     n.account_key,
@@ -178,17 +178,18 @@ SELECT
     CASE WHEN jb.value IS NULL THEN n.dob END AS dob,
     CASE WHEN jd.value IS NULL THEN n.device END AS device
 FROM normal AS n
-SEMI JOIN described AS m ON m.node = n.rid
+ANTI JOIN same ON same.rid = n.rid
 LEFT JOIN junk AS je ON je.kind = 'email' AND je.value = n.email
 LEFT JOIN junk AS jp ON jp.kind = 'phone' AND jp.value = n.phone
 LEFT JOIN junk AS jb ON jb.kind = 'dob' AND jb.value = n.dob
-LEFT JOIN junk AS jd ON jd.kind = 'device' AND jd.value = n.device;
+LEFT JOIN junk AS jd ON jd.kind = 'device' AND jd.value = n.device
+WHERE n.lead = n.rid;
 
 CREATE OR REPLACE TABLE bare AS
 WITH empty AS (
     SELECT b.unique_id AS node, b.account_key, b.email, b.device
     FROM base AS b
-    ANTI JOIN described AS d ON d.node = b.unique_id AND d.decided
+    ANTI JOIN ({_DECIDED_RIDS}) AS d ON d.rid = b.unique_id
     WHERE {_NAMELESS} AND dob IS NULL AND phone IS NULL AND street IS NULL{nothing_more}
 )
 SELECT node, account_key, email, device,
@@ -196,52 +197,46 @@ SELECT node, account_key, email, device,
 FROM empty
 -- An account that knows more says whose the record is.
 ANTI JOIN (
-    SELECT account_key FROM base ANTI JOIN empty ON empty.node = base.unique_id
+    SELECT account_key FROM normal ANTI JOIN same USING (rid) ANTI JOIN empty ON empty.node = rid
+    WHERE lead = rid AND account_key IS NOT NULL
 ) AS known USING (account_key);
 
 CREATE OR REPLACE TABLE faint AS
 SELECT unique_id AS node FROM base
 ANTI JOIN bare ON bare.node = base.unique_id
-ANTI JOIN described AS d ON d.node = base.unique_id AND d.decided
+ANTI JOIN ({_DECIDED_RIDS}) AS d ON d.rid = base.unique_id
 WHERE account_key IS NULL AND email IS NULL AND phone IS NULL AND dob IS NULL AND street IS NULL
     AND device IS NULL{nothing_more};
 
 CREATE OR REPLACE TABLE members AS
-SELECT n.rid, n.source, n.record_id, n.account_key, coalesce(b.unit, d.node) AS node
+SELECT n.rid, n.source, n.record_id, n.account_key, coalesce(b.unit, s.node, n.lead) AS node
 FROM normal AS n
-JOIN described AS d ON d.rid = n.lead
-LEFT JOIN bare AS b ON b.node = d.node
+LEFT JOIN same AS s ON s.rid = n.lead
+LEFT JOIN bare AS b ON b.node = coalesce(s.node, n.lead)
 """
 
+
+_DECIDED_RIDS = "SELECT rid FROM normal SEMI JOIN decided USING (source, record_id)"
 
 PARTS_OF_MAILBOX = f"""nullif({local_part("email")}, '') AS email_local,
     nullif({domain("email")}, '') AS email_domain"""
 """SQL: of a column `email`."""
 
-READ_OF_LOCAL_PART = """substring(email_local, 1, 6) AS email_start,
-    regexp_replace(email_local, '[^0-9]+', '', 'g') AS email_digits"""
-"""SQL: what blocking and comparing read of `email_local`."""
-
 # Reads `base` only: its rows may be those of a few local parts.
 _HANDLES = f"""
--- What is read from a mailbox is read once from each.
-CREATE OR REPLACE TABLE mailboxes AS
-WITH parts AS (
-    SELECT email, {PARTS_OF_MAILBOX} FROM (SELECT DISTINCT email FROM base WHERE email IS NOT NULL)
-)
-SELECT *, {merged("email_local")} AS email_plain, {READ_OF_LOCAL_PART} FROM parts;
-
 -- Local parts that restate nobody's name, used under one last name only.
 CREATE OR REPLACE TABLE handles AS
-SELECT m.email_local
-FROM base AS b
-JOIN mailboxes AS m ON m.email = b.email
-WHERE length(m.email_local) >= 6
-GROUP BY m.email_local
-HAVING min(b.last_name) = max(b.last_name) AND NOT bool_or(coalesce(
-    contains(m.email_plain, b.last_name)
-    OR (length(b.first_name) > 2 AND contains(m.email_plain, b.first_name))
-    OR (length(b.first_canon) > 2 AND contains(m.email_plain, b.first_canon)), false))
+SELECT email_local
+FROM (
+    SELECT *, {merged("email_local")} AS email_plain
+    FROM (SELECT *, {local_part("email")} AS email_local FROM base WHERE email IS NOT NULL)
+    WHERE length(email_local) >= 6
+)
+GROUP BY email_local
+HAVING min(last_name) = max(last_name) AND NOT bool_or(coalesce(
+    contains(email_plain, last_name)
+    OR (length(first_name) > 2 AND contains(email_plain, first_name))
+    OR (length(first_canon) > 2 AND contains(email_plain, first_canon)), false))
 """
 
 # substring costs half of what slices do.
@@ -259,17 +254,12 @@ NAMES_TOGETHER = """
 """SQL: what blocking and comparing read of a node's names, from its columns."""
 
 _NODES = f"""
-SELECT
-    p.*,{NAMES_TOGETHER},
-    m.email_local,
-    m.email_domain,
-    m.email_start,
-    m.email_digits,
+SELECT p.*,{NAMES_TOGETHER},
+    substring(p.email_local, 1, 6) AS email_start,
     h.email_local AS email_handle
-FROM base AS p
+FROM (SELECT *, {PARTS_OF_MAILBOX} FROM base) AS p
 ANTI JOIN bare ON bare.node = p.unique_id
-LEFT JOIN mailboxes AS m ON m.email = p.email
-LEFT JOIN handles AS h ON h.email_local = m.email_local
+LEFT JOIN handles AS h ON h.email_local = p.email_local
 """
 
 
@@ -277,8 +267,10 @@ def _junk_sql(settings: IdentitySettings, dates: str) -> str:
     shared = "\nUNION ALL\n".join(
         f"""SELECT '{kind}' AS kind, {kind} AS value, count(*) AS records, 'shared' AS reason
         FROM normal SEMI JOIN (
-            SELECT {kind} FROM normal GROUP BY {kind} HAVING count(*) > {settings.junk_names}
-        ) AS often USING ({kind})
+            SELECT hash({kind}) AS code FROM normal WHERE {kind} IS NOT NULL
+            GROUP BY code HAVING count(*) > {settings.junk_names}
+        ) AS often ON often.code = hash({kind})
+        WHERE {kind} IS NOT NULL
         GROUP BY {kind}
         HAVING count(DISTINCT first_name) > {settings.junk_names}
             AND count(DISTINCT last_name) > {settings.junk_names}"""
@@ -342,13 +334,13 @@ def find_junk(
 
 
 def sort_out(work: duckdb.DuckDBPyConnection, extras: Sequence[str]) -> None:
-    """Build `members`, `base`, `bare` and `faint` from `normal`, `decided` and `junk`."""
-    work.execute(_described_sql(extras))
-    work.execute("DROP TABLE described")
+    """Build `same`, `members`, `base`, `bare` and `faint` from `normal`, `decided` and `junk`."""
+    _find_same(work, extras)
+    work.execute(_base_sql(extras))
 
 
 def find_handles(work: duckdb.DuckDBPyConnection) -> None:
-    """Build `mailboxes` and `handles` (email_local) from `base`."""
+    """Build `handles` (email_local) from `base`."""
     work.execute(_HANDLES)
 
 
@@ -365,4 +357,4 @@ def build_nodes(
     find_handles(work)
     nodes = with_frequencies(work, _NODES, frequencies)
     work.execute(f"CREATE OR REPLACE TABLE nodes AS {nodes}")
-    work.execute("DROP TABLE base; DROP TABLE mailboxes")
+    work.execute("DROP VIEW base; DROP TABLE same")

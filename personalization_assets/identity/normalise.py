@@ -113,7 +113,7 @@ _EXTRA = {
 }
 
 
-def _normal_sql(extras: Sequence[Extra], settings: IdentitySettings) -> str:
+def _normal_sql(extras: Sequence[Extra], settings: IdentitySettings, keep: bool) -> str:
     added = "".join(f",\n    {_EXTRA[e.compare](f'r.{e.name}')} AS {e.name}" for e in extras)
     added += "".join(f",\n    {sql} AS {name}" for name, sql in apart_columns(settings).items())
     return f"""
@@ -128,7 +128,7 @@ WITH cleaned AS (
 SELECT
     n.rid,
     n.rid AS lead,
-    {RECORD_DIGEST} AS digest,
+    {RECORD_DIGEST if keep else "NULL::BIGINT"} AS digest,
     r.source,
     r.record_id,
     nullif(trim(r.account_key), '') AS account_key,
@@ -184,7 +184,7 @@ def prepare(
     A node's `unique_id` is the position of its first record in (source, record_id) order, so it
     depends on nothing but the records.
     """
-    spell(work, settings, role_mailboxes, extras)
+    spell(work, settings, role_mailboxes, extras, keep)
     more = more_columns(extras, settings)
     build_nodes(work, settings, more, frequencies)
     if keep:
@@ -197,15 +197,19 @@ def spell(
     settings: IdentitySettings,
     role_mailboxes: tuple[str, ...],
     extras: Sequence[Extra] = (),
+    keep: bool = True,
 ) -> None:
-    """Build `normal`, each record by itself, and `numbered`, `decided` and `role_mailboxes`."""
+    """Build `normal`, each record by itself, and `numbered`, `decided` and `role_mailboxes`.
+
+    With `keep`, `normal` has the records' `digest`.
+    """
     create(work, "nicknames", nicknames())
     roles = pa.table({"name": pa.array(sorted(role_mailboxes), pa.string())})
     create(work, "role_mailboxes", roles)
     work.execute(DECIDED)
     work.execute(_NUMBERED)
     work.execute(_SPELLINGS)
-    work.execute(_normal_sql(extras, settings))
+    work.execute(_normal_sql(extras, settings, keep))
     for name in ("given", "family", "city", "street", "email"):
         work.execute(f"DROP TABLE {name}_spelled")
 

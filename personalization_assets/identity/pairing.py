@@ -24,13 +24,8 @@ def pairs_sharing(numbers: Ints, keys: Words, largest: int) -> Words:
 
     Every number is there once, in any order; so is every pair.
     """
-    if not len(numbers):
-        return np.empty(0, np.uint64)
-    key_of = np.empty(int(numbers.max()) + 1, np.uint64)
-    key_of[numbers] = keys
-    order = _sorted_by_key(numbers, keys, key_of)
-    sorted_keys = key_of[order]
-    starts = np.flatnonzero(_first_of_run(sorted_keys))
+    order, first = _sorted_by_key(numbers, keys)
+    starts = np.flatnonzero(first)
     sizes = np.diff(starts, append=len(order))
     usable = (sizes > 1) & (sizes <= largest)
     starts, sizes = starts[usable], sizes[usable]
@@ -42,6 +37,13 @@ def pairs_sharing(numbers: Ints, keys: Words, largest: int) -> Words:
         left = _runs(starts, sizes - step)
         found.append((order[left] << _HALF) | order[left + step])
     return np.concatenate(found) if found else np.empty(0, np.uint64)
+
+
+def sharing(numbers: Ints, keys: Words) -> Ints:
+    """The numbers whose key another has. Every number is there once, in any order."""
+    order, alone = _sorted_by_key(numbers, keys)
+    alone[:-1] &= alone[1:]
+    return order[~alone].astype(np.int64)
 
 
 def distinct(words: Words) -> Words:
@@ -77,15 +79,16 @@ def put_pairs(work: duckdb.DuckDBPyConnection, name: str, words: Words) -> None:
     create(work, name, pa.table({"l": left, "r": right}))
 
 
-def _sorted_by_key(numbers: Ints, keys: Words, key_of: Words) -> Words:
-    """The numbers in order of their keys, then of themselves.
+def _sorted_by_key(numbers: Ints, keys: Words) -> tuple[Words, NDArray[np.bool_]]:
+    """The numbers in order of their keys, then of themselves; and where each key begins.
 
     Sorting words of a key's upper bits and the number takes half the time of sorting places by
     keys; the few runs in which different keys have equal upper bits are put in order afterwards.
     """
+    key_of = np.zeros(int(numbers.max(initial=0)) + 1, np.uint64)
+    key_of[numbers] = keys
     below = np.uint64((1 << len(key_of).bit_length()) - 1)
-    words = (keys & ~below) | numbers.astype(np.uint64)
-    words = _in_order(words)
+    words = _in_order((keys & ~below) | numbers.astype(np.uint64))
     order = words & below
     upper = words & ~below
     close = np.flatnonzero(upper[1:] == upper[:-1])
@@ -93,7 +96,7 @@ def _sorted_by_key(numbers: Ints, keys: Words, key_of: Words) -> Words:
     if len(differing):
         mixed = np.flatnonzero(np.isin(upper, upper[differing]))
         order[mixed] = order[mixed][np.argsort(key_of[order[mixed]], kind="stable")]
-    return order
+    return order, _first_of_run(key_of[order])
 
 
 def _in_order(words: Words) -> Words:

@@ -234,7 +234,7 @@ def _training_block(
 def _touches(comparison: Comparison, columns: set[str]) -> bool:
     families = [
         NAME_COLUMNS | {"names", "last_start", "name_starts"},
-        {"email", "email_local", "email_domain", "email_handle", "email_digits", "email_start"},
+        {"email", "email_local", "email_domain", "email_handle", "email_start"},
         {"dob"},
         {"phone"},
         {"device"},
