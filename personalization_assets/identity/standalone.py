@@ -9,10 +9,14 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from personalization_assets.errors import UserError
 from personalization_assets.identity.bonds import bonds
@@ -66,8 +70,8 @@ def link_table(
 ) -> Report:
     """Work out who is who in the table `records`; leaves the view `linked`.
 
-    `linked` has one row per record: rid (its place in the order of source and record_id), source,
-    record_id, customer_id, household_id, confidence (as in `identity.links`). A table `previous`
+    `linked` has one row per record, in order of source and record_id: these, customer_id,
+    household_id, confidence (as in `identity.links`). A table `previous`
     (source, record_id, customer_id) on the connection lets customers keep their ids; `as_of` then
     makes new ids differ from those of every run before. With a column `person` in `records`, the
     report holds how right it is.
@@ -84,20 +88,8 @@ def link_table(
     bonds(work, clusters.labels)
     _name_customers(work, as_of)
     households(work, settings)
-    work.execute(
-        """
-        CREATE OR REPLACE VIEW linked AS
-        SELECT n.rid, n.source, n.record_id, i.customer_id, h.household_id,
-            b.confidence
-        FROM numbered AS n
-        JOIN cluster_of AS c ON c.rid = n.rid
-        JOIN (SELECT DISTINCT cluster, customer_id FROM carried) AS i ON i.cluster = c.cluster
-        JOIN households AS h ON h.customer_id = i.customer_id
-        JOIN bonds AS b ON b.rid = n.rid
-        """
-    )
+    found = _show(work, clusters.labels)
     sizes = np.bincount(clusters.labels)
-    found = work.sql("SELECT count(DISTINCT household_id) FROM households").fetchall()[0][0]
     scores = table = None
     if "person" in [row[0] for row in work.execute("DESCRIBE records").fetchall()]:
         progress("comparing with the truth")
@@ -112,15 +104,38 @@ def link_table(
     )
 
 
+def _show(work: duckdb.DuckDBPyConnection, labels: NDArray[np.int64]) -> int:
+    """Build `linked` from `numbered`, `carried`, `households` and `bonds`; counts households.
+
+    Millions of records share an id with others: each id is there once, and its place per record.
+    """
+    names = work.sql(
+        """
+        SELECT DISTINCT cluster, customer_id, household_id
+        FROM carried JOIN households USING (customer_id)
+        """
+    ).to_arrow_table()
+    place = np.zeros(len(labels), np.int64)
+    place[names["cluster"].to_numpy()] = np.arange(names.num_rows)
+    numbered = work.sql("SELECT source, record_id FROM numbered ORDER BY rid").to_arrow_table()
+    confidence = work.sql("SELECT confidence FROM bonds ORDER BY rid").to_arrow_table()
+    columns: dict[str, Any] = {c: numbered[c] for c in numbered.column_names}
+    for column in ("customer_id", "household_id"):
+        values = names[column].combine_chunks()
+        columns[column] = pa.DictionaryArray.from_arrays(pa.array(place[labels]), values)
+    work.register("linked", pa.table({**columns, "confidence": confidence["confidence"]}))
+    return len(pc.unique(names["household_id"]))
+
+
 def write_links(work: duckdb.DuckDBPyConnection, out: Path) -> None:
     """Write `linked` as Parquet, or as CSV if the name says so; the file is whole or not there."""
     out.parent.mkdir(parents=True, exist_ok=True)
     form = "CSV, HEADER" if out.suffix.lower() == ".csv" else "PARQUET"
     fresh = out.with_name(out.name + ".tmp")
     target = quoted(str(fresh))
-    work.execute(
-        f"COPY (SELECT * EXCLUDE (rid) FROM linked ORDER BY rid) TO {target} (FORMAT {form})"
-    )
+    work.execute("SET preserve_insertion_order = true")
+    work.execute(f"COPY linked TO {target} (FORMAT {form})")
+    work.execute("SET preserve_insertion_order = false")
     fresh.replace(out)
 
 
