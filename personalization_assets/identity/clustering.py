@@ -145,22 +145,20 @@ def _join_greedily(
         between.setdefault(b, {})[a] = v
     groups = {node: [node] for node in between}
     held: list[tuple[int, int, str, int]] = []
-    best = {
-        a: max(((v, -b) for b, v in near.items()), default=(0.0, 0)) for a, near in between.items()
-    }
+    best = {node: max(near.values(), default=0.0) for node, near in between.items()}
     while True:
-        v, minus_a = max(((near[0], -a) for a, near in best.items()), default=(0.0, 0))
+        v = max(best.values(), default=0.0)
         if v <= 0:
             break
-        a = -minus_a
-        b = -best[a][1]
+        a = min(node for node, most in best.items() if most == v)
+        b = min(node for node, w in between[a].items() if w == v)
         if a > b:
             a, b = b, a
         if len(groups[a]) > 1 and len(groups[b]) > 1 and v < settings.bridge_weight:
             held.append((a, b, "weak bridge", len(groups[a]) + len(groups[b])))
             between[a][b] = between[b][a] = -DECISION
             for node in (a, b):
-                best[node] = max((w, -other) for other, w in between[node].items())
+                best[node] = max(between[node].values())
             continue
         groups[a] += groups.pop(b)
         mine, theirs = between[a], between.pop(b)
@@ -171,7 +169,7 @@ def _join_greedily(
             mine[other] = between[other][a] = total
             del between[other][b]
         for node in (a, *theirs):
-            best[node] = max(((w, -o) for o, w in between[node].items()), default=(0.0, 0))
+            best[node] = max(between[node].values(), default=0.0)
     return [sorted(group) for group in groups.values()], held
 
 

@@ -292,9 +292,7 @@ def _junk_sql(settings: IdentitySettings, dates: str) -> str:
         WHERE {local_part("email")} IN (SELECT name FROM role_mailboxes) GROUP BY email
         UNION ALL
         SELECT kind, CASE kind
-            WHEN 'email' THEN {
-        mailbox("split_part(lower(trim(value)), '@', 1)", "split_part(lower(trim(value)), '@', 2)")
-    }
+            WHEN 'email' THEN {mailbox("lower(trim(value))")}
             WHEN 'phone' THEN {number("regexp_replace(value, '[^0-9]+', '', 'g')")}
             ELSE trim(value) END, 0, 'blocklist'
         FROM blocklist

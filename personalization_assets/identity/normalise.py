@@ -53,7 +53,7 @@ SELECT row_number() OVER (ORDER BY source, record_id) - 1 AS rid, source, record
 FROM records
 """
 
-# A shop has far fewer names, streets and mailboxes than records: each is spelled once.
+# A shop has far fewer names, towns and streets than records: each is spelled once.
 _SPELLINGS = f"""
 CREATE OR REPLACE TABLE given_spelled AS
 WITH words AS (
@@ -97,13 +97,10 @@ parts AS (
 SELECT street, nullif(trim({merged(_WAY_NAME)}), '') AS way, nullif(house_no, '') AS house_no
 FROM parts;
 
-CREATE OR REPLACE TABLE email_spelled AS
-WITH parts AS (
-    SELECT email, split_part(lower(trim(email)), '@', 1) AS local,
-        split_part(lower(trim(email)), '@', 2) AS domain
-    FROM (SELECT DISTINCT email FROM records WHERE email IS NOT NULL)
-)
-SELECT email, {mailbox("local", "domain")} AS mailbox FROM parts
+CREATE OR REPLACE TABLE postcode_spelled AS
+SELECT postcode,
+    nullif(upper(regexp_replace(postcode, '[^\\p{{L}}0-9]+', '', 'g')), '') AS clean
+FROM (SELECT DISTINCT postcode FROM records WHERE postcode IS NOT NULL)
 """
 
 _EXTRA = {
@@ -122,7 +119,8 @@ WITH cleaned AS (
     SELECT
         r.*,
         r.rowid AS place,
-        regexp_replace(r.phone, '[^0-9]+', '', 'g') AS digits
+        regexp_replace(r.phone, '[^0-9]+', '', 'g') AS digits,
+        lower(trim(r.email)) AS address
     FROM records AS r
 )
 SELECT
@@ -136,12 +134,12 @@ SELECT
     g.first_word,
     g.first_canon,
     f.last_name,
-    e.mailbox AS email,
+    {mailbox("r.address")} AS email,
     {number("r.digits")} AS phone,
     strftime(r.birth_date, '%Y-%m-%d') AS dob,
     s.way AS street,
     s.house_no,
-    nullif(upper(regexp_replace(r.postcode, '[^\\p{{L}}0-9]+', '', 'g')), '') AS postcode,
+    p.clean AS postcode,
     c.town AS city,
     nullif(trim(r.device_id), '') AS device{added}
 FROM cleaned AS r
@@ -150,7 +148,7 @@ LEFT JOIN given_spelled AS g ON g.given_name = r.given_name
 LEFT JOIN family_spelled AS f ON f.family_name = r.family_name
 LEFT JOIN city_spelled AS c ON c.city = r.city
 LEFT JOIN street_spelled AS s ON s.street = r.street
-LEFT JOIN email_spelled AS e ON e.email = r.email
+LEFT JOIN postcode_spelled AS p ON p.postcode = r.postcode
 """
 
 
@@ -210,7 +208,7 @@ def spell(
     work.execute(_NUMBERED)
     work.execute(_SPELLINGS)
     work.execute(_normal_sql(extras, settings, keep))
-    for name in ("given", "family", "city", "street", "email"):
+    for name in ("given", "family", "city", "street", "postcode"):
         work.execute(f"DROP TABLE {name}_spelled")
 
 

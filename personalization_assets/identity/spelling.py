@@ -14,14 +14,20 @@ def merged(column: str) -> str:
     return f"regexp_replace({column}, '{DIGRAPHS}', '\\1', 'g')"
 
 
-def mailbox(local: str, domain: str) -> str:
-    """The mailbox that both parts of a lower-case address lead to; null if one is missing."""
-    name = f"split_part({local}, '+', 1)"
+def mailbox(address: str) -> str:
+    """The mailbox that a lower-case address leads to; null if a part of it is missing."""
+    name = f"split_part(split_part({address}, '@', 1), '+', 1)"
+    behind = f"split_part({address}, '@', 2)"
+    # Nearly every address is its own mailbox, and to see that is cheap.
     return f"""CASE
-            WHEN {name} = '' OR {domain} = '' THEN NULL
-            WHEN {domain} IN ('gmail.com', 'googlemail.com')
+            WHEN strpos({address}, '@') > 1 AND NOT contains({address}, '+')
+                AND NOT ends_with({address}, '@gmail.com')
+                AND NOT ends_with({address}, '@googlemail.com')
+                AND NOT ends_with({address}, '@') AND {address} NOT LIKE '%@%@%' THEN {address}
+            WHEN {name} = '' OR {behind} = '' THEN NULL
+            WHEN {behind} IN ('gmail.com', 'googlemail.com')
                 THEN replace({name}, '.', '') || '@gmail.com'
-            ELSE {name} || '@' || {domain}
+            ELSE {name} || '@' || {behind}
         END"""
 
 
