@@ -16,29 +16,32 @@ def candidate_pairs(
     Values shared by more nodes than `max_block_size` make no pairs, so cost grows with records.
     Of people who share a home, one node of each name stands for all: that finds the household.
     """
-    rules = [(rule, "nodes") for rule in usable.blocking]
+    # A hash stands for the values. It is used here only; two values of one hash would cost a
+    # comparison, nothing else.
+    keys = [
+        f"SELECT unique_id, {_key(rule)} AS key FROM nodes WHERE {_filled(rule)}"
+        for rule in usable.blocking
+    ]
     if usable.home:
-        home = ", ".join(usable.home)
-        work.execute(
-            f"""
-            CREATE OR REPLACE TABLE inhabitants AS
-            SELECT min(unique_id) AS unique_id, {home} FROM nodes
-            WHERE {" AND ".join(f"{c} IS NOT NULL" for c in usable.home)}
-            GROUP BY {home}, first_canon, last_name
-            """
+        keys.append(
+            f"""SELECT min(unique_id) AS unique_id, {_key(usable.home)} AS key
+            FROM nodes WHERE {_filled(usable.home)}
+            GROUP BY key, hash(first_canon, last_name)"""
         )
-        rules.append((usable.home, "inhabitants"))
     found = [np.empty(0, np.uint64)]
-    for rule, source in rules:
-        # A hash stands for the values. It is used here only; two values of one hash would cost a
-        # comparison, nothing else.
-        rows = work.sql(
-            f"""SELECT unique_id, hash({", ".join(rule)}) AS key FROM {source}
-            WHERE {" AND ".join(f"{c} IS NOT NULL" for c in rule)}"""
-        ).fetchnumpy()
-        ids, keys = np.asarray(rows["unique_id"], np.int64), np.asarray(rows["key"], np.uint64)
-        found.append(pairs_sharing(ids, keys, settings.max_block_size))
+    for select in keys:
+        rows = work.sql(select).fetchnumpy()
+        ids, codes = np.asarray(rows["unique_id"], np.int64), np.asarray(rows["key"], np.uint64)
+        found.append(pairs_sharing(ids, codes, settings.max_block_size))
     put_pairs(work, "pairs", distinct(np.concatenate(found)))
+
+
+def _key(rule: list[str]) -> str:
+    return f"hash({', '.join(rule)})"
+
+
+def _filled(rule: list[str]) -> str:
+    return " AND ".join(f"{column} IS NOT NULL" for column in rule)
 
 
 def with_affordable_rules(

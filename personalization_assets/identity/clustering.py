@@ -53,15 +53,19 @@ def evidence(
     Probable pairs count with their odds. Improbable ones count against only as far as their fields
     do: a pair with no field in common is no evidence, although the prior makes it improbable.
     """
-    safe = np.clip(p, 1e-12, 1 - 1e-12)
-    odds = np.log2(safe / (1 - safe))
+    value = np.empty(len(p))
+    likely = p >= 0.5
+    safe = np.minimum(p[likely], 1 - 1e-12)
+    value[likely] = np.log2(safe / (1 - safe))
+    p, weight = p[~likely], weight[~likely]
     mine = weight - np.log2(share)
     against = np.minimum(0.0, mine)
     if home_share is not None:
-        home = weight - np.log2(np.maximum(p, 1e-300) / np.maximum(p_home, 1e-300))
+        home = weight - np.log2(np.maximum(p, 1e-300) / np.maximum(p_home[~likely], 1e-300))
         theirs = np.maximum(0.0, home - np.log2(home_share))
         against = np.minimum(against, mine - theirs)
-    value = np.clip(np.where(p >= 0.5, odds, against), -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
+    value[~likely] = against
+    value = np.clip(value, -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
     # Binary fractions add up exactly, so sums do not depend on the order of the pairs.
     exact: Floats = np.rint(value * GRAIN) / GRAIN
     return exact
@@ -75,7 +79,7 @@ def cluster(pairs: Pairs, size: int, settings: IdentitySettings) -> Clusters:
     left, right, value = pairs.left[inside], pairs.right[inside], pairs.value[inside]
     edge = pairs.edge[inside]
     home = labels[left]
-    doubtful = _doubtful(left, right, value, labels, settings.bridge_weight)
+    doubtful = _doubtful(left, right, value, edge, labels, settings.bridge_weight)
     result = Clusters(first_nodes(labels))
     chosen = np.flatnonzero(doubtful[home])
     order = chosen[np.lexsort((right[chosen], left[chosen], home[chosen]))]
@@ -94,7 +98,7 @@ def cluster(pairs: Pairs, size: int, settings: IdentitySettings) -> Clusters:
 
 
 def _doubtful(
-    left: Ints, right: Ints, value: Floats, labels: Ints, bridge: float
+    left: Ints, right: Ints, value: Floats, edge: NDArray[np.bool_], labels: Ints, bridge: float
 ) -> NDArray[np.bool_]:
     """By label, whether a component may fall apart; all others are sure to become one cluster.
 
@@ -106,11 +110,16 @@ def _doubtful(
     home = labels[left]
     against = np.bincount(home, weights=np.minimum(value, 0.0), minlength=count)
     strong = value > bridge - against[home]
-    held = components(left[strong], right[strong], len(labels))
+    # Edges hold every component together; most have no weak one.
+    unsure = np.zeros(count, bool)
+    unsure[home[edge & ~strong]] = True
+    asked = strong & unsure[home]
+    held = components(left[asked], right[asked], len(labels))
+    nodes = np.flatnonzero(unsure[labels])
     first = np.full(count, -1, np.int64)
-    first[labels] = held
+    first[labels[nodes]] = held[nodes]
     apart = np.zeros(count, bool)
-    apart[labels[held != first[labels]]] = True
+    apart[labels[nodes[held[nodes] != first[labels[nodes]]]]] = True
     return apart
 
 

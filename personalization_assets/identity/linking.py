@@ -168,26 +168,16 @@ def households(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> N
     cut at stricter probabilities, then taken apart.
     """
     # A cluster is named by one of its records, so positions of records number the clusters.
-    work.execute(
-        """
-        CREATE OR REPLACE TABLE placed AS
-        FROM cluster_of
-        UNION ALL SELECT rid, min(rid) OVER (PARTITION BY customer_id) FROM beside
-        """
-    )
-    rows = work.sql(
-        f"""
-        SELECT least(a.cluster, b.cluster) AS l, greatest(a.cluster, b.cluster) AS r,
-            max(p.p_home) AS p
-        FROM ({housed(settings)}) AS p
-        JOIN placed AS a ON a.rid = p.l JOIN placed AS b ON b.rid = p.r
-        WHERE a.cluster <> b.cluster
-        GROUP BY ALL ORDER BY l, r
-        """
+    placed = work.sql(
+        "FROM cluster_of UNION ALL SELECT rid, min(rid) OVER (PARTITION BY customer_id) FROM beside"
     ).fetchnumpy()
-    left, right = np.asarray(rows["l"], np.int64), np.asarray(rows["r"], np.int64)
-    p = np.asarray(rows["p"], np.float64)
-    size = int(work.sql("SELECT count(*) FROM placed").fetchall()[0][0])
+    size = len(placed["rid"])
+    cluster_of = np.empty(size, np.int64)
+    cluster_of[placed["rid"]] = placed["cluster"]
+    rows = work.sql(housed(settings)).fetchnumpy()
+    left, right = cluster_of[rows["l"]], cluster_of[rows["r"]]
+    apart = left != right
+    left, right, p = left[apart], right[apart], np.asarray(rows["p_home"], np.float64)[apart]
     labels = components(left, right, size)
     for least in (0.8, 0.9, 0.95, 0.99, 0.999, 2.0):
         large = np.bincount(labels, minlength=1)[labels] > settings.max_household_size
@@ -200,14 +190,16 @@ def households(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> N
     work.execute(
         """
         CREATE OR REPLACE TABLE households AS
-        SELECT customer_id,
-            'h_' || (min(customer_id) OVER (PARTITION BY label))[3:] AS household_id
-        FROM (
-            SELECT DISTINCT cluster, customer_id FROM carried
-            UNION ALL
-            SELECT min(rid), customer_id FROM beside GROUP BY customer_id
-        )
-        JOIN household_of USING (cluster)
+        WITH homes AS (
+            SELECT customer_id, label FROM (
+                SELECT DISTINCT cluster, customer_id FROM carried
+                UNION ALL
+                SELECT min(rid), customer_id FROM beside GROUP BY customer_id
+            )
+            JOIN household_of USING (cluster)
+        ),
+        firsts AS (SELECT label, min(customer_id) AS first FROM homes GROUP BY label)
+        SELECT customer_id, 'h_' || first[3:] AS household_id FROM homes JOIN firsts USING (label)
         """
     )
 

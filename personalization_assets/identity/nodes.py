@@ -224,16 +224,23 @@ PARTS_OF_MAILBOX = f"""nullif({local_part("email")}, '') AS email_local,
 
 # Reads `base` only: its rows may be those of a few local parts.
 _HANDLES = f"""
--- Local parts that restate nobody's name, used under one last name only.
+-- Local parts under several domains that restate nobody's name, used under one last name only.
 CREATE OR REPLACE TABLE handles AS
+WITH held AS (
+    SELECT email, {local_part("email")} AS email_local, last_name, first_name, first_canon
+    FROM base WHERE email IS NOT NULL
+)
 SELECT email_local
 FROM (
     SELECT *, {merged("email_local")} AS email_plain
-    FROM (SELECT *, {local_part("email")} AS email_local FROM base WHERE email IS NOT NULL)
+    FROM held SEMI JOIN (
+        SELECT hash(email_local) AS code FROM held
+        GROUP BY code HAVING min(hash(email)) <> max(hash(email))
+    ) AS elsewhere ON elsewhere.code = hash(email_local)
     WHERE length(email_local) >= 6
 )
 GROUP BY email_local
-HAVING min(last_name) = max(last_name) AND NOT bool_or(coalesce(
+HAVING min(email) <> max(email) AND min(last_name) = max(last_name) AND NOT bool_or(coalesce(
     contains(email_plain, last_name)
     OR (length(first_name) > 2 AND contains(email_plain, first_name))
     OR (length(first_canon) > 2 AND contains(email_plain, first_canon)), false))
