@@ -3,12 +3,12 @@
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 from personalization_assets.identity.comparison import ComparisonSet, suffixed
-from personalization_assets.identity.splink_sql import prediction_sql
+from personalization_assets.identity.splink_sql import Prediction, predicting
 
 Levels = dict[str, dict[int, float]]
 """Probability of each level (Splink's number for it) of each comparison, by comparison."""
@@ -61,6 +61,8 @@ class Model:
     signature: str
     notes: tuple[str, ...] = field(default=())
     frequencies: Frequencies = UNKNOWN
+    known_prediction: Prediction | None = field(default=None, compare=False, repr=False)
+    """What was written with it; a newer version may predict in another way."""
     written: str = field(default="", init=False, compare=False, repr=False)
     """The JSON that it was read from, if it was: writing it again takes a while."""
 
@@ -119,13 +121,13 @@ class Model:
         }
 
     @cached_property
-    def prediction_sql(self) -> str:
+    def prediction(self) -> Prediction:
         """See `splink_sql`; the nodes are those of `frequencies.with_frequencies`."""
         read = {c for comparison in self.comparisons.comparisons for c in comparison.columns}
         frequent = list(self.frequencies.values)
         columns = dict.fromkeys(sorted({*read, *frequent}), "VARCHAR")
         columns |= dict.fromkeys((f"tf_{column}" for column in frequent), "DOUBLE")
-        return prediction_sql(self.splink_settings(), columns)
+        return predicting(self.splink_settings(), columns, self.known_prediction)
 
     def household_sql(self) -> str:
         """Log2 odds, against strangers, that a scored pair lives together.
@@ -171,6 +173,7 @@ class Model:
                     "floor": self.frequencies.floor,
                     "values": self.frequencies.values,
                 },
+                "prediction": asdict(self.prediction) if self.comparisons.comparisons else None,
             },
             sort_keys=True,
         )
@@ -192,6 +195,7 @@ class Model:
             signature=raw["signature"],
             notes=tuple(raw["notes"]),
             frequencies=Frequencies(**raw.get("frequencies", {})),
+            known_prediction=Prediction(**kept) if (kept := raw.get("prediction")) else None,
         )
         object.__setattr__(model, "written", text)
         return model

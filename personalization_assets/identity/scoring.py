@@ -55,6 +55,6 @@ def predict(
         CREATE OR REPLACE VIEW {PAIRS} AS
         SELECT '0' AS match_key, l AS join_key_l, r AS join_key_r FROM {pairs};
         CREATE OR REPLACE TABLE {out} AS
-        WITH predicted AS NOT MATERIALIZED ({model.prediction_sql}) {rest}
+        WITH predicted AS NOT MATERIALIZED ({model.prediction.sql}) {rest}
         """
     )
