@@ -94,7 +94,9 @@ def _sorted_by_key(numbers: Ints, keys: Words) -> tuple[Words, NDArray[np.bool_]
     close = np.flatnonzero(upper[1:] == upper[:-1])
     differing = close[key_of[order[close]] != key_of[order[close + 1]]]
     if len(differing):
-        mixed = np.flatnonzero(np.isin(upper, upper[differing]))
+        runs = np.unique(upper[differing])
+        begins = np.searchsorted(upper, runs)
+        mixed = _runs(begins, np.searchsorted(upper, runs, side="right") - begins)
         order[mixed] = order[mixed][np.argsort(key_of[order[mixed]], kind="stable")]
     return order, _first_of_run(key_of[order])
 
