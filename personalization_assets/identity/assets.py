@@ -163,7 +163,7 @@ def _much_as_before(run: Run) -> bool:
 @table_asset(
     contract=TOGETHER,
     deps=["identity/records", "identity/model", "identity/decisions", "identity/blocklist"],
-    kinds={"python", "splink", "scipy"},
+    kinds={"python", "splink"},
     gate=GATE,
 )
 def links(run: Run) -> Mapping[type[pa.DataFrameModel], Rows]:

@@ -80,7 +80,7 @@ def cluster(pairs: Pairs, size: int, settings: IdentitySettings) -> Clusters:
     edge = pairs.edge[inside]
     home = labels[left]
     doubtful = _doubtful(left, right, value, edge, labels, settings.bridge_weight)
-    result = Clusters(first_nodes(labels))
+    result = Clusters(labels.copy())
     chosen = np.flatnonzero(doubtful[home])
     order = chosen[np.lexsort((right[chosen], left[chosen], home[chosen]))]
     changes = np.diff(home[order], prepend=-1) != 0
@@ -198,7 +198,7 @@ def _hold_oversized(
         return
     big = np.isin(labels, large)
     keep = big[left] & big[right] & edge & (value >= ACCOUNT / 2) & (labels[left] == labels[right])
-    parts = first_nodes(components(left[keep], right[keep], len(labels)))
+    parts = components(left[keep], right[keep], len(labels))
     for label in large.tolist():
         nodes = np.flatnonzero(labels == label)
         other = next((n for n in nodes.tolist() if parts[n] != parts[label]), label)

@@ -22,7 +22,6 @@ from personalization_assets.identity.clustering import (
     Pairs,
     cluster,
     evidence,
-    first_nodes,
 )
 from personalization_assets.identity.consolidation import carry_over
 from personalization_assets.identity.matching import components
@@ -291,12 +290,12 @@ def areas(work: duckdb.DuckDBPyConnection, settings: IdentitySettings) -> None:
         SELECT min(rid) OVER (PARTITION BY account_key), rid FROM members
         WHERE account_key IS NOT NULL
         """
-    labels = first_nodes(_connected(work, ties, size))
+    labels = _connected(work, ties, size)
     put(work, "area_of", {"rid": np.arange(size), "area": labels})
     work.execute("INSERT INTO area_of SELECT rid, min(rid) OVER (PARTITION BY area) FROM beside")
     size = int(work.sql("SELECT count(*) FROM area_of").fetchall()[0][0])
     ties = f"SELECT l, r FROM ({housed(settings)}) UNION ALL SELECT area, rid FROM area_of"
-    labels = first_nodes(_connected(work, ties, size))
+    labels = _connected(work, ties, size)
     put(work, "neighbourhood_of", {"rid": np.arange(size), "neighbourhood": labels})
     work.execute(
         "CREATE OR REPLACE TABLE area_of AS FROM area_of JOIN neighbourhood_of USING (rid)"

@@ -134,13 +134,25 @@ def edges(
 
 
 def components(left: NDArray[np.int64], right: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """Label of the connected component of each of the nodes 0 .. size-1."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
+    """The smallest node of the connected component of each of the nodes 0 .. size-1.
 
-    graph = coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(size, size))
-    labels: NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
-    return labels
+    Of two roots that an edge joins, the larger goes below the smallest that it is joined to; then
+    every node below its root, until no edge is left between two (Shiloach and Vishkin, "An
+    O(log n) parallel connectivity algorithm", 1982). scipy takes as long and a third of a second
+    to load.
+    """
+    root = np.arange(size, dtype=np.int64)
+    while True:
+        left, right = root[left], root[right]
+        apart = left != right
+        if not apart.any():
+            return root
+        left, right = left[apart], right[apart]
+        left, right = np.minimum(left, right), np.maximum(left, right)
+        np.minimum.at(root, right, left)
+        above = root[root]
+        while not np.array_equal(above, root):
+            root, above = above, above[above]
 
 
 def decided_pairs(work: duckdb.DuckDBPyConnection) -> None:

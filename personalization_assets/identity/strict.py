@@ -55,7 +55,7 @@ def strict_links(
     left, right, p, rank = left[inside], right[inside], p[inside], rank[inside]
     sure = rank < MODEL
     size = len(home)
-    certain = first_nodes(components(left[sure], right[sure], size))
+    certain = components(left[sure], right[sure], size)
     strict = _without_doubt(certain, left[~sure], right[~sure], p[~sure], settings)
 
     ties = (strict[left] == strict[right]) & (sure | (p >= settings.strict_threshold))

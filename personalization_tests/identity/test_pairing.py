@@ -4,7 +4,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
+from personalization_assets.identity.matching import components
 from personalization_assets.identity.pairing import (
     Words,
     distinct,
@@ -56,3 +59,22 @@ def test_sets_of_pairs() -> None:
     assert as_set(without(others, distinct(some))) == {(3, 4)}
     assert not len(without(others, others))
     assert as_set(without(others, others[:0])) == {(5, 9), (3, 4)}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_components_are_those_that_scipy_finds(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    size = int(random.integers(1, 300))
+    left, right = random.integers(0, size, (2, random.integers(0, 2 * size)))
+    if seed % 4 == 0:  # one long chain, numbered at random
+        order = random.permutation(size)
+        left, right = order[:-1], order[1:]
+    graph = coo_matrix((np.ones(len(left)), (left, right)), shape=(size, size))
+    expected = connected_components(graph, directed=False)[1]
+    smallest = [int(np.flatnonzero(expected == label)[0]) for label in expected]
+    assert components(left, right, size).tolist() == smallest
+
+
+def test_nobody_is_in_no_component() -> None:
+    nobody = np.empty(0, np.int64)
+    assert not len(components(nobody, nobody, 0))
