@@ -15,7 +15,7 @@ from personalization_assets.identity.model import Model
 from personalization_assets.identity.settings import IdentitySettings
 from personalization_assets.warehouse import exists
 
-_LIBRARIES = ("duckdb", "splink", "scipy", "numpy")
+_LIBRARIES = ("duckdb", "splink", "numpy")
 _NO_MATTER = {"incremental", "incremental_share", "train_now", "retrain"}
 
 
