@@ -49,11 +49,16 @@ class Watcher:
         elif event.is_step_failure:
             name = str(event.step_key).replace("__", "/", 1)
             self._failures[name] = sentence(event.step_failure_data.error)
-            if "DagsterExecutionInterruptedError" in self._failures[name]:
+            if _interruption(self._failures[name]):
                 self.interrupted = True
                 self._failures[name] = "the run was interrupted while it was at work on this table"
-        elif event.is_run_failure and not self._failures:
-            self._failures["the run"] = sentence(event.job_failure_data.error)
+        elif event.is_run_failure:
+            said = sentence(event.job_failure_data.error)
+            if _interruption(said):  # it struck between two tables
+                self.interrupted = True
+                said = "the run was interrupted"
+            if not self._failures:
+                self._failures["the run"] = said
 
     def _published(self, materialization: dg.AssetMaterialization) -> None:
         name = materialization.asset_key.to_user_string()
@@ -115,6 +120,10 @@ class Watcher:
 
     def _say(self, markup: str, text: str = "") -> None:
         self._console.print(markup + escape(text), highlight=False, soft_wrap=True)
+
+
+def _interruption(said: str) -> bool:
+    return "DagsterExecutionInterruptedError" in said or "KeyboardInterrupt" in said
 
 
 def sentence(error: object) -> str:

@@ -193,8 +193,8 @@ class Journal:
                 before = max(before, self.forgotten_before() or before)
                 self._con.execute("DELETE FROM forgotten")
                 self._con.execute("INSERT INTO forgotten VALUES (?)", [before.isoformat()])
-        if went > 0:
-            self._shrink()
+        # Also where nothing went: whoever did it before may have been killed in between.
+        self._shrink()
         return max(went, 0)
 
     def _shrink(self) -> None:
