@@ -115,7 +115,7 @@ def model(run: Run) -> pl.DataFrame:
         "blocklist": run.con.sql(BLOCKLIST).to_arrow_table(),
     }
     with workspace(tables, run.con) as work:
-        prepare(work, settings, tuple(comparisons.role_mailboxes.split()))
+        prepare(work, settings, comparisons.roles)
         sign = signature(work, comparisons, settings)
         if (
             current

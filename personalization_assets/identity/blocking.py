@@ -1,5 +1,7 @@
 """Which pairs are worth comparing at all."""
 
+from collections.abc import Sequence
+
 import duckdb
 import numpy as np
 
@@ -18,30 +20,32 @@ def candidate_pairs(
     """
     # A hash stands for the values. It is used here only; two values of one hash would cost a
     # comparison, nothing else.
-    keys = [
-        f"SELECT unique_id, {_key(rule)} AS key FROM nodes WHERE {_filled(rule)}"
+    selects = [
+        f"SELECT unique_id, {hashed(rule)} AS key FROM nodes WHERE {filled(rule)}"
         for rule in usable.blocking
     ]
     if usable.home:
-        keys.append(
-            f"""SELECT min(unique_id) AS unique_id, {_key(usable.home)} AS key
-            FROM nodes WHERE {_filled(usable.home)}
+        selects.append(
+            f"""SELECT min(unique_id) AS unique_id, {hashed(usable.home)} AS key
+            FROM nodes WHERE {filled(usable.home)}
             GROUP BY key, hash(first_canon, last_name)"""
         )
     found = [np.empty(0, np.uint64)]
-    for select in keys:
+    for select in selects:
         rows = work.sql(select).fetchnumpy()
-        ids, codes = np.asarray(rows["unique_id"], np.int64), np.asarray(rows["key"], np.uint64)
-        found.append(pairs_sharing(ids, codes, settings.max_block_size))
+        ids, keys = np.asarray(rows["unique_id"], np.int64), np.asarray(rows["key"], np.uint64)
+        found.append(pairs_sharing(ids, keys, settings.max_block_size))
     put_pairs(work, "pairs", distinct(np.concatenate(found)))
 
 
-def _key(rule: list[str]) -> str:
-    return f"hash({', '.join(rule)})"
+def hashed(columns: Sequence[str]) -> str:
+    """SQL: a number for the values of the columns."""
+    return f"hash({', '.join(columns)})"
 
 
-def _filled(rule: list[str]) -> str:
-    return " AND ".join(f"{column} IS NOT NULL" for column in rule)
+def filled(columns: Sequence[str]) -> str:
+    """SQL: none of the columns is null."""
+    return " AND ".join(f"{column} IS NOT NULL" for column in columns)
 
 
 def with_affordable_rules(
@@ -63,10 +67,9 @@ def with_affordable_rules(
 def _pairs_of(
     work: duckdb.DuckDBPyConnection, rule: list[str], settings: IdentitySettings
 ) -> float:
-    filled = " AND ".join(f"{c} IS NOT NULL" for c in rule)
     pairs = work.sql(
         f"""SELECT coalesce(sum(n * (n - 1) / 2), 0) FROM (
-            SELECT count(*) AS n FROM nodes WHERE {filled} GROUP BY {", ".join(rule)}
+            SELECT count(*) AS n FROM nodes WHERE {filled(rule)} GROUP BY {", ".join(rule)}
             HAVING count(*) <= {settings.max_block_size})"""
     ).fetchall()[0][0]
     return float(pairs)
@@ -75,14 +78,13 @@ def _pairs_of(
 def block_sql(columns: list[str], largest: int, source: str = "nodes") -> str:
     """Pairs (l, r) of `source` that share all columns, without values shared too often."""
     names = ", ".join(columns)
-    filled = " AND ".join(f"{c} IS NOT NULL" for c in columns)
     equal = " AND ".join(f"a.{c} = b.{c}" for c in columns)
     return f"""
     SELECT a.unique_id AS l, b.unique_id AS r
     FROM {source} AS a
     JOIN {source} AS b ON {equal} AND a.unique_id < b.unique_id
     SEMI JOIN (
-        SELECT {names} FROM {source} WHERE {filled}
+        SELECT {names} FROM {source} WHERE {filled(columns)}
         GROUP BY {names} HAVING count(*) BETWEEN 2 AND {largest}
     ) AS usable ON {" AND ".join(f"usable.{c} = a.{c}" for c in columns)}
     """

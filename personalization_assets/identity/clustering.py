@@ -57,14 +57,15 @@ def evidence(
     likely = p >= 0.5
     safe = np.minimum(p[likely], 1 - 1e-12)
     value[likely] = np.log2(safe / (1 - safe))
-    p, weight = p[~likely], weight[~likely]
+    unlikely = ~likely
+    p, p_home, weight = p[unlikely], p_home[unlikely], weight[unlikely]
     mine = weight - np.log2(share)
     against = np.minimum(0.0, mine)
     if home_share is not None:
-        home = weight - np.log2(np.maximum(p, 1e-300) / np.maximum(p_home[~likely], 1e-300))
+        home = weight - np.log2(np.maximum(p, 1e-300) / np.maximum(p_home, 1e-300))
         theirs = np.maximum(0.0, home - np.log2(home_share))
         against = np.minimum(against, mine - theirs)
-    value[~likely] = against
+    value[unlikely] = against
     value = np.clip(value, -EVIDENCE_LIMIT, EVIDENCE_LIMIT)
     # Binary fractions add up exactly, so sums do not depend on the order of the pairs.
     exact: Floats = np.rint(value * GRAIN) / GRAIN
@@ -115,11 +116,9 @@ def _doubtful(
     unsure[home[edge & ~strong]] = True
     asked = strong & unsure[home]
     held = components(left[asked], right[asked], len(labels))
-    nodes = np.flatnonzero(unsure[labels])
-    first = np.full(count, -1, np.int64)
-    first[labels[nodes]] = held[nodes]
+    # Both name a component by its smallest node, so one that is held whole keeps its name.
     apart = np.zeros(count, bool)
-    apart[labels[nodes[held[nodes] != first[labels[nodes]]]]] = True
+    apart[labels[unsure[labels] & (held != labels)]] = True
     return apart
 
 

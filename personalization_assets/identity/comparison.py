@@ -156,6 +156,11 @@ class ComparisonSet(BaseModel):
     role_mailboxes: str = ""
     extras: list[Extra] = []
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Local parts of mailboxes of a role."""
+        return tuple(self.role_mailboxes.split())
+
     def with_extras(self, extras: list[Extra]) -> "ComparisonSet":
         """The same, and comparisons of these columns; a shared identifier makes a pair."""
         blocks = [[e.name] for e in extras if e.compare == "identifier"]

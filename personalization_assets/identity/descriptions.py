@@ -95,7 +95,6 @@ def nodes_from(rows: str, more: Sequence[str]) -> str:
     """
     return f"""
     SELECT *, {NAMES_TOGETHER},
-        substring(email_local, 1, 6) AS email_start,
         CASE WHEN is_handle THEN email_local END AS email_handle
     FROM (
         SELECT *, {PARTS_OF_MAILBOX} FROM (

@@ -50,8 +50,7 @@ def match_pairs(
     `descriptions` stay on the connection.
     """
     usable = model.comparisons
-    roles = tuple(usable.role_mailboxes.split())
-    prepare(work, settings, roles, usable.extras, model.frequencies, keep)
+    prepare(work, settings, usable.roles, usable.extras, model.frequencies, keep)
     candidate_pairs(work, usable, settings)
     account_pairs(work)
     decided_pairs(work)

@@ -219,7 +219,8 @@ LEFT JOIN bare AS b ON b.node = coalesce(s.node, n.lead)
 _DECIDED_RIDS = "SELECT rid FROM normal SEMI JOIN decided USING (source, record_id)"
 
 PARTS_OF_MAILBOX = f"""nullif({local_part("email")}, '') AS email_local,
-    nullif({domain("email")}, '') AS email_domain"""
+    nullif({domain("email")}, '') AS email_domain,
+    substring(email_local, 1, 6) AS email_start"""
 """SQL: of a column `email`."""
 
 # Reads `base` only: its rows may be those of a few local parts.
@@ -262,7 +263,6 @@ NAMES_TOGETHER = """
 
 _NODES = f"""
 SELECT p.*,{NAMES_TOGETHER},
-    substring(p.email_local, 1, 6) AS email_start,
     h.email_local AS email_handle
 FROM (SELECT *, {PARTS_OF_MAILBOX} FROM base) AS p
 ANTI JOIN bare ON bare.node = p.unique_id

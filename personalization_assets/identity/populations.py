@@ -11,6 +11,7 @@ import duckdb
 
 from personalization_assets.identity.blocking import (
     block_sql,
+    filled,
     first_names_conflict,
     named,
     strangers,
@@ -100,8 +101,7 @@ def _block_u(
 ) -> float:
     """Chance that two strangers agree on an identifier, from the pairs that share `level.block`."""
     columns = level.block
-    filled = " AND ".join(f"{c} IS NOT NULL" for c in columns)
-    have = number(work, f"SELECT count(*) FROM nodes WHERE {filled}")
+    have = number(work, f"SELECT count(*) FROM nodes WHERE {filled(columns)}")
     possible = max(have * (have - 1) / 2, 1.0)
     source, scale = thinned(work, columns, settings)
     pairs, both, conflicts = work.sql(
@@ -226,11 +226,10 @@ def thinned(
 ) -> tuple[str, float]:
     """Nodes to join on the columns, sampled if they are many, and what a pair stands for."""
     names = ", ".join(columns)
-    filled = " AND ".join(f"{c} IS NOT NULL" for c in columns)
     total = number(
         work,
         f"""SELECT coalesce(sum(n * (n - 1) / 2), 0)
-        FROM (SELECT count(*) AS n FROM nodes WHERE {filled} GROUP BY {names})""",
+        FROM (SELECT count(*) AS n FROM nodes WHERE {filled(columns)} GROUP BY {names})""",
     )
     limit = settings.em_max_pairs
     if total <= limit:

@@ -57,7 +57,7 @@ def train_model(
 ) -> Model:
     """A model for the table `records`."""
     comparisons = comparisons.with_extras(extras)
-    prepare(work, settings, tuple(comparisons.role_mailboxes.split()), extras)
+    prepare(work, settings, comparisons.roles, extras)
     return train(work, comparisons, settings)
 
 

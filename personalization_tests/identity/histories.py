@@ -132,7 +132,7 @@ def learn(seed: int = 5) -> Model:
     comparisons = load_comparisons()
     settings = SETTINGS.model_copy(update={"max_block_size": 100, "junk_names": 4})
     with workspace({"records": frame_of([world.record() for _ in range(3000)]).to_arrow()}) as work:
-        prepare(work, settings, tuple(comparisons.role_mailboxes.split()))
+        prepare(work, settings, comparisons.roles)
         return train(work, comparisons, settings)
 
 

@@ -140,7 +140,7 @@ def learn(frame: pl.DataFrame, settings: IdentitySettings = SETTINGS, threads: i
     comparisons = load_comparisons()
     with workspace({"records": frame.to_arrow()}) as work:
         work.execute(f"SET threads = {threads}")
-        prepare(work, settings, tuple(comparisons.role_mailboxes.split()))
+        prepare(work, settings, comparisons.roles)
         return train(work, comparisons, settings)
 
 

@@ -118,7 +118,7 @@ def _spell_fresh(
     }
     usable = model.comparisons
     with part_of(work, tables, main="records") as part:
-        spell(part, settings, tuple(usable.role_mailboxes.split()), usable.extras)
+        spell(part, settings, usable.roles, usable.extras)
         roles = part.sql("FROM role_mailboxes").to_arrow_table()
         fold(part, more)
         fresh = part.sql(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import duckdb
 
+from personalization_assets.identity.blocking import filled, hashed
 from personalization_assets.identity.comparison import ComparisonSet
 from personalization_assets.identity.descriptions import known, nodes_from
 from personalization_assets.identity.settings import IdentitySettings
@@ -69,9 +70,8 @@ def find_neighbours(
 
 
 def _key(columns: Sequence[str], name: str) -> str:
-    """SQL: a number for the values of the columns, null where one of them is."""
-    filled = " AND ".join(f"{c} IS NOT NULL" for c in columns)
-    return f"CASE WHEN {filled} THEN hash({', '.join(columns)}) END AS {name}"
+    """SQL: the blocking key of the columns, null where one of them is."""
+    return f"CASE WHEN {filled(columns)} THEN {hashed(columns)} END AS {name}"
 
 
 def _hold(

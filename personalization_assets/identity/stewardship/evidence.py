@@ -128,8 +128,7 @@ def weigh(
         tables["blocklist"] = blocked
     with workspace(tables, con) as work:
         usable = model.comparisons
-        roles = tuple(usable.role_mailboxes.split())
-        prepare(work, settings, roles, usable.extras, model.frequencies)
+        prepare(work, settings, usable.roles, usable.extras, model.frequencies)
         nodes = _nodes(work, wanted)
         firsts = dict(nodes.values())
         asked = {_ordered(nodes[a][0], nodes[b][0]) for a, b in pairs}
